@@ -1,0 +1,46 @@
+/** What the apply loop hands to the data plane. Everything here has verified. */
+import type { BindMap, EndpointSet, Resources } from "../../snapshot/schema.ts";
+
+/** A scope's snapshot after its signature, order, base and digest were checked. */
+export interface VerifiedSnapshot {
+  scope: string;
+  lineage: string;
+  epoch: number;
+  version: number;
+  /** `sha256:…` of the resources. */
+  digest: string;
+  resources: Resources;
+  /** Ids set or deleted since the snapshot that was last handed over; undefined = all. */
+  changed?: ReadonlySet<string>;
+}
+
+/** A certificate with its private key, opened; memory only. */
+export interface OpenedCertificate {
+  slot: string;
+  /** PEM, leaf first. */
+  chain: string;
+  /** PEM; never logged, dumped or written. */
+  key: string;
+  /** `sha256:` + hex of the leaf's DER. */
+  fingerprint: string;
+}
+
+/** The data plane, as the apply loop sees it. */
+export interface ApplyTarget {
+  /**
+   * Compiles now, so that content that cannot be compiled is refused (throws) before anything is
+   * swapped; the returned function swaps and must not throw.
+   */
+  prepare(snapshot: VerifiedSnapshot): () => void;
+  /** A scope is gone (tombstone): close its sockets and drop its table. */
+  removeScope(scope: string): void;
+  setEndpoints(key: string, set: EndpointSet): void;
+  removeEndpoints(key: string): void;
+  /** Binds what is missing, then closes what is gone; a failed bind is reported by `bindFailures`. */
+  setBinds(scope: string, binds: BindMap): Promise<void>;
+  setCertificate(certificate: OpenedCertificate): void;
+  /** Fleet ports that could not be bound, for the heartbeat. */
+  bindFailures(): { scope: string; port: number; fleetPort: number; error: string }[];
+  /** True when every applied scope has its sockets bound and the keys of its TLS slots. */
+  complete(): boolean;
+}

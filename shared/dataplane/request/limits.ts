@@ -1,0 +1,46 @@
+/** Bounds on what a client may cost. Every one has a counter (`lgw_proxy_limit_exceeded_total`). */
+export interface Limits {
+  /** Bytes of request line and headers; beyond: 431, connection closed. */
+  maxHeadBytes: number;
+  /** Number of header lines; beyond: 431, connection closed. */
+  maxHeaders: number;
+  /** Bytes of the request target; beyond: 414. */
+  maxTargetBytes: number;
+  /** Bytes of a request body; 0 = no bound; beyond: 413. */
+  maxBodyBytes: number;
+  /** Open connections per proxy; beyond: accepted and closed at once. */
+  maxConnections: number;
+  /** Milliseconds from accept (or the first byte of a later request) to the end of the head. */
+  headTimeout: number;
+  /** Milliseconds without a byte of a request body before 408. */
+  bodyIdleTimeout: number;
+  /** Milliseconds that a keep-alive connection may wait for the next request. */
+  keepAliveTimeout: number;
+  /** Milliseconds without progress of an answer before the connection is closed. */
+  responseIdleTimeout: number;
+  /** Milliseconds for the TCP (and TLS) connection to an endpoint. */
+  connectTimeout: number;
+  /** Open connections to one endpoint; requests beyond wait. */
+  maxUpstreamConnections: number;
+  /** Requests that may wait for a connection to one endpoint; beyond: 503. */
+  maxPendingRequests: number;
+  /** Milliseconds that an upstream connection may stay idle in the pool. */
+  upstreamIdleTimeout: number;
+}
+
+/** The limits that `deno task run` and the images use unless configured. */
+export const DEFAULT_LIMITS: Limits = {
+  maxHeadBytes: 64 * 1024,
+  maxHeaders: 128,
+  maxTargetBytes: 16 * 1024,
+  maxBodyBytes: 0,
+  maxConnections: 16_384,
+  headTimeout: 10_000,
+  bodyIdleTimeout: 30_000,
+  keepAliveTimeout: 60_000,
+  responseIdleTimeout: 60_000,
+  connectTimeout: 5_000,
+  maxUpstreamConnections: 1_024,
+  maxPendingRequests: 1_024,
+  upstreamIdleTimeout: 30_000,
+};

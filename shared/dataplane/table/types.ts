@@ -1,0 +1,113 @@
+/**
+ * What a proxy compiles a Gateway's snapshot into: immutable, swapped by one pointer assignment,
+ * and read on every request. Everything that can be decided before a request is decided here.
+ */
+import type { HttpFilter } from "../../snapshot/schema.ts";
+
+/** What matching reads of a request. */
+export interface RouteRequest {
+  /** Upper-case method token. */
+  method: string;
+  /** Host header or `:authority`: lower-case, without port. */
+  host: string;
+  /** Raw path as received, without query; starts with `/`. */
+  path: string;
+  /** Raw query without `?`; empty when there is none. */
+  query: string;
+  /** Flat list `[name, value, name, value, …]`, names lower-case. */
+  headers: readonly string[];
+}
+
+/** A listener as the data plane sees it. */
+export interface TableListener {
+  name: string;
+  port: number;
+  protocol: "HTTP" | "HTTPS";
+  /** Lower-case; empty = every host. */
+  hostname: string;
+  /** Secret slots, HTTPS only. */
+  certificates: readonly string[];
+}
+
+/** One backendRef, resolved. */
+export interface TableBackend {
+  weight: number;
+  /** Cluster id; empty when the reference is invalid (answered with 500). */
+  cluster: string;
+  /** Endpoint set key; empty when the reference is invalid. */
+  endpoints: string;
+  protocol: "http1" | "h2c";
+  /** `namespace/name` of the backend, for logs and metrics; empty when invalid. */
+  name: string;
+  /** Why the reference is invalid; empty when it is valid. */
+  error: string;
+  filters: readonly HttpFilter[];
+}
+
+/** One rule of one route on one listener, with what the request path needs. */
+export interface TableRule {
+  routeNamespace: string;
+  routeName: string;
+  /** The rule's name, else its index in the route. */
+  rule: string;
+  ruleIndex: number;
+  filters: readonly HttpFilter[];
+  backends: readonly TableBackend[];
+  /** Sum of the weights. */
+  totalWeight: number;
+  /** Milliseconds; 0 = none. */
+  requestTimeout: number;
+  backendRequestTimeout: number;
+}
+
+/** One match of one rule: the unit of precedence. */
+export interface Candidate {
+  readonly listener: TableListener;
+  readonly rule: TableRule;
+  readonly matchIndex: number;
+  /** Hostname as written in the route; empty = every host. */
+  readonly hostname: string;
+  readonly pathType: "exact" | "prefix";
+  readonly path: string;
+  /** Empty = every method. */
+  readonly method: string;
+  /** Flat `[name, value, …]`. */
+  readonly headers: readonly string[];
+  readonly query: readonly string[];
+  /** For ties: age of the route in seconds since the epoch. */
+  readonly created: number;
+}
+
+/** The answer of matching. */
+export type Decision =
+  | { kind: "route"; candidate: Candidate }
+  /** No listener on this port serves the host. Answered with 404. */
+  | { kind: "no_listener" }
+  /** The listener has no route for the request. Answered with 404. */
+  | { kind: "no_route"; listener: TableListener };
+
+/** Everything that a Gateway serves on one declared port. */
+export interface PortTable {
+  readonly port: number;
+  readonly protocol: "HTTP" | "HTTPS";
+  /** Most specific hostname first. */
+  readonly listeners: readonly TableListener[];
+  /** Picks the listener for a host or SNI name, by hostname specificity. */
+  listenerFor(host: string): TableListener | undefined;
+  /** Matches a request: listener by host, then route by precedence. Pure. */
+  route(request: RouteRequest): Decision;
+  /** Every candidate of the port in order of precedence per listener: for explain and tests. */
+  candidates(): readonly Candidate[];
+}
+
+/** One Gateway's compiled snapshot. */
+export interface RouteTable {
+  readonly scope: string;
+  readonly version: number;
+  readonly digest: string;
+  readonly ports: ReadonlyMap<number, PortTable>;
+  /** Endpoint set keys that the table refers to. */
+  readonly endpointKeys: ReadonlySet<string>;
+  /** Certificate slots that the table refers to. */
+  readonly slots: ReadonlySet<string>;
+}

@@ -1,0 +1,216 @@
+/**
+ * The content of snapshots and of last-value data: the contract between the controller, which
+ * writes it, and proxies, the CLI and replay, which read it.
+ *
+ * Content only: no pod addresses, fleet ports, ClusterIPs, certificates, keys or object metadata;
+ * what changes by itself (endpoints, certificates, binds) is last-value data, outside versions, so
+ * that a rollback never restores it. Every value is canonical-JSON-safe: no null, no float;
+ * durations are integer milliseconds. An optional member is absent, never null or undefined.
+ */
+
+/** Raised with every change that an older reader could misread. */
+export const SCHEMA = 1;
+
+/** What every resource may carry. */
+interface ResourceBase {
+  /** Names of features a reader must understand to apply this resource; absent = none. */
+  requires?: string[];
+}
+
+/** One listener of a Gateway. Id: `listener/<gateway-ns>/<gateway>/<name>`. */
+export interface ListenerResource extends ResourceBase {
+  kind: "listener";
+  name: string;
+  /** The declared port, 1–65535; never the fleet's. */
+  port: number;
+  protocol: "HTTP" | "HTTPS";
+  /** Lower-case; `*.example.com` or `www.example.com`; empty = every host. */
+  hostname: string;
+  /** Secret slots (`cert/<ns>/<name>`) in the order of certificateRefs; HTTPS only. */
+  certificates?: string[];
+}
+
+/** One HTTPRoute with all its rules. Id: `httproute/<ns>/<name>`. */
+export interface HttpRouteResource extends ResourceBase {
+  kind: "httproute";
+  /**
+   * Seconds since the epoch of the object's creation. Routing input, not metadata: the spec breaks
+   * ties of precedence by age.
+   */
+  created: number;
+  /** Names of this Gateway's listeners that accepted the route, sorted. Never empty. */
+  listeners: string[];
+  /** As written in the route, lower-case, sorted; empty = every host of the listener. */
+  hostnames: string[];
+  rules: HttpRule[];
+}
+
+export interface HttpRule {
+  /** The rule's `name`, when it has one. */
+  name?: string;
+  /** Never empty: a rule without matches has one PathPrefix `/`. */
+  matches: HttpMatch[];
+  /** In the order of the manifest. */
+  filters: HttpFilter[];
+  /** Empty = answered with 500, unless a redirect filter answers first. */
+  backends: HttpBackend[];
+  timeouts?: HttpTimeouts;
+}
+
+export interface HttpTimeouts {
+  /** Milliseconds for the whole exchange, every attempt included; 0 = off. */
+  request?: number;
+  /** Milliseconds for one attempt; 0 = off. */
+  backendRequest?: number;
+}
+
+export interface PathMatch {
+  type: "exact" | "prefix";
+  /** Starts with `/`; a prefix has no trailing slash unless it is `/` itself. */
+  value: string;
+}
+
+/** One header (name lower-case) or query parameter (name case-sensitive) that must be equal. */
+export interface ValueMatch {
+  name: string;
+  value: string;
+}
+
+export interface HttpMatch {
+  path: PathMatch;
+  /** Upper-case method token. */
+  method?: string;
+  /** All must match; no name twice. */
+  headers?: ValueMatch[];
+  query?: ValueMatch[];
+}
+
+export interface HeaderValue {
+  name: string;
+  value: string;
+}
+
+export interface HeaderModifier {
+  set?: HeaderValue[];
+  add?: HeaderValue[];
+  remove?: string[];
+}
+
+export type PathRewrite =
+  /** Replace the whole path; the query stays. */
+  | { type: "full"; value: string }
+  /** Replace the matched prefix; only with prefix matches. */
+  | { type: "prefix"; value: string };
+
+export interface RequestHeadersFilter extends HeaderModifier {
+  type: "requestHeaders";
+}
+export interface ResponseHeadersFilter extends HeaderModifier {
+  type: "responseHeaders";
+}
+export interface RedirectFilter {
+  type: "redirect";
+  scheme?: "http" | "https";
+  hostname?: string;
+  port?: number;
+  path?: PathRewrite;
+  /** 301, 302, 303, 307 or 308. */
+  status: number;
+}
+export interface RewriteFilter {
+  type: "rewrite";
+  hostname?: string;
+  path?: PathRewrite;
+}
+
+export type HttpFilter =
+  | RequestHeadersFilter
+  | ResponseHeadersFilter
+  | RedirectFilter
+  | RewriteFilter;
+
+/** One backendRef with its share of the rule's requests. */
+export interface HttpBackend {
+  /** 0–1,000,000; 0 = no traffic. */
+  weight: number;
+  /** Id of a cluster of the same snapshot; absent when the reference could not be resolved. */
+  cluster?: string;
+  /** Why there is no cluster: the reason of the route's ResolvedRefs condition. Answered with 500. */
+  error?: string;
+  /** Filters of the backendRef, after the rule's. */
+  filters?: HttpFilter[];
+}
+
+/**
+ * How a scope talks to an endpoint set. Id: `cluster/<ns>/<service>/<port>`, and
+ * `cluster/<ns>/<name>/<port>/lightbackend` for a LightBackend.
+ */
+export interface ClusterResource extends ResourceBase {
+  kind: "cluster";
+  /** Key of the endpoint set: `<ns>/<service>/<port>`. */
+  endpoints: string;
+  protocol: "http1" | "h2c";
+}
+
+/** One scope that a fleet serves; resource of the catalogue `fleet/<name>`. Id: `scope/<scope>`. */
+export interface ScopeResource extends ResourceBase {
+  kind: "scope";
+  scope: string;
+  /** A reader is complete at this version or above; 0 for a tombstone. */
+  minVersion: number;
+  /** The scope is gone: drop it. */
+  tombstone: boolean;
+}
+
+export type Resource = ListenerResource | HttpRouteResource | ClusterResource | ScopeResource;
+
+/** Resource id → resource: the content of one snapshot. */
+export type Resources = ReadonlyMap<string, Resource>;
+
+/* ---- last-value data ------------------------------------------------------------------------ */
+
+/** One address behind a Service port. */
+export interface Endpoint {
+  /** IP address, or a host name that is resolved at connect time. */
+  address: string;
+  port: number;
+  ready: boolean;
+  serving: boolean;
+  terminating: boolean;
+  node?: string;
+  zone?: string;
+  /** Identity expected of the peer (mesh). */
+  identity?: string;
+}
+
+/** Last-value data under `lgw.v1.endpoints.<ns>.<service>.<port>`; key `<ns>/<service>/<port>`. */
+export interface EndpointSet {
+  kind: "endpoints";
+  /** Sorted by address, then port. */
+  endpoints: Endpoint[];
+}
+
+/** Gateway port → port that the fleet binds for it, per Gateway scope. */
+export interface BindMap {
+  kind: "bind";
+  /** Sorted by port. */
+  ports: { port: number; fleetPort: number }[];
+}
+
+/**
+ * One certificate slot: chain in the clear, private key sealed to the fleet's key, in one message
+ * so that they can never be mixed up.
+ */
+export interface SealedSecret {
+  kind: "secret";
+  /** `cert/<ns>/<name>`. */
+  slot: string;
+  /** PEM, leaf first. */
+  chain: string;
+  /** Compact JWE (ECDH-ES, X25519) of the PEM private key. */
+  sealedKey: string;
+  /** `sha256:` + hex of the leaf's DER. */
+  fingerprint: string;
+}
+
+export type LastValue = EndpointSet | BindMap | SealedSecret;
