@@ -1,0 +1,16 @@
+/** A connection as the HTTP/1.1 codec sees it: bytes in, bytes out, nothing of TLS or sockets. */
+export interface ByteStream {
+  /**
+   * The next bytes, or null once the peer has sent everything. One call at a time; the bytes
+   * belong to the caller. Rejects when the connection fails.
+   */
+  read(): Promise<Uint8Array | null>;
+  /** Resolves when the transport takes more; waiting for it is the backpressure. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Sends what is pending, then closes. */
+  end(): void;
+  /** Closes at once. Idempotent. */
+  destroy(): void;
+  /** Called once when the connection is gone, however that happened. */
+  onClose: (() => void) | null;
+}

@@ -1,0 +1,250 @@
+/**
+ * The life of one HTTP/1.x connection: head, handler, answer, and again. Requests are handled one
+ * after the other; bytes of pipelined requests wait in the transport.
+ */
+import { Buffer } from "node:buffer";
+import { Deadline } from "../upstream/deadlines.ts";
+import type { Deadlines } from "../upstream/deadlines.ts";
+import type { Limits } from "../request/limits.ts";
+import type {
+  InboundConnection,
+  InboundRequest,
+  OutboundResponse,
+  RequestHandler,
+} from "../request/types.ts";
+import type { ByteStream } from "./byte_stream.ts";
+import { ChunkedBody, LengthBody } from "./http1_body.ts";
+import type { FramedBody } from "./http1_body.ts";
+import { HeadError, HeadScanner, parseRequestHead } from "./http1_head.ts";
+import type { RequestHead } from "./http1_head.ts";
+import { InputBuffer } from "./http1_input.ts";
+import { errorResponse, writeResponse } from "./http1_response.ts";
+
+/** A bound that a client ran into, for the counter. */
+export type LimitName =
+  | "head_bytes"
+  | "head_timeout"
+  | "keep_alive_timeout"
+  | "body_timeout"
+  | "body_bytes"
+  | "response_timeout"
+  | "connections";
+
+/** What every connection of an engine shares. */
+export interface Http1Options {
+  handler: RequestHandler;
+  limits: Limits;
+  deadlines: Deadlines;
+  onLimit: (limit: LimitName) => void;
+  /** Value for the Date header, cached per second by the caller. */
+  date: () => string;
+}
+
+/** Bytes and milliseconds that a client may take to notice that the connection is closing. */
+const LINGER_BYTES = 256 * 1024;
+const LINGER_TIME = 1_000;
+
+/** Serves a connection until it is gone. Never rejects. */
+export async function serveHttp1(
+  stream: ByteStream,
+  info: InboundConnection,
+  options: Http1Options,
+): Promise<void> {
+  const connection = new Http1Connection(stream, info, options);
+  try {
+    await connection.serve();
+  } catch {
+    // The transport failed or the client broke off: there is nobody left to answer.
+  } finally {
+    connection.close();
+  }
+}
+
+class Http1Connection {
+  readonly #stream: ByteStream;
+  readonly #info: InboundConnection;
+  readonly #options: Http1Options;
+  readonly #input: InputBuffer;
+  readonly #deadline: Deadline;
+  /** What the running deadline stands for; undefined = nothing to count. */
+  #limit: LimitName | undefined = "head_timeout";
+  #current: InboundRequest | undefined;
+
+  constructor(stream: ByteStream, info: InboundConnection, options: Http1Options) {
+    this.#options = options;
+    this.#info = info;
+    this.#deadline = new Deadline(() => {
+      if (this.#limit !== undefined) options.onLimit(this.#limit);
+      stream.destroy();
+    });
+    this.#stream = {
+      read: () => stream.read(),
+      write: (bytes) => this.#write(stream, bytes),
+      end: () => stream.end(),
+      destroy: () => stream.destroy(),
+      onClose: null,
+    };
+    this.#input = new InputBuffer(this.#stream);
+    stream.onClose = () => {
+      this.#deadline.stop();
+      const request = this.#current;
+      this.#current = undefined;
+      request?.onAbort?.();
+    };
+  }
+
+  async serve(): Promise<void> {
+    for (let first = true;; first = false) {
+      let head: RequestHead | null;
+      try {
+        head = await this.#readHead(first);
+      } catch (error) {
+        if (!(error instanceof HeadError)) throw error;
+        if (error.status === 431) this.#options.onLimit("head_bytes");
+        return await this.#refuse(error.status, error.message);
+      }
+      if (head === null) return;
+      const { maxBodyBytes } = this.#options.limits;
+      if (maxBodyBytes > 0 && head.contentLength > maxBodyBytes) {
+        this.#options.onLimit("body_bytes");
+        return await this.#refuse(413, "request body too large");
+      }
+      const body = this.#body(head);
+      if (!await this.#exchange(head, body)) return await this.#linger();
+    }
+  }
+
+  close(): void {
+    this.#deadline.stop();
+    this.#stream.destroy();
+  }
+
+  /** The next head, or null when the client has no more requests. */
+  async #readHead(first: boolean): Promise<RequestHead | null> {
+    const { limits } = this.#options;
+    const input = this.#input;
+    if (input.size === 0) {
+      if (first) this.#within("head_timeout", limits.headTimeout);
+      else this.#within("keep_alive_timeout", limits.keepAliveTimeout);
+      if (!await input.fill()) return null;
+    }
+    if (!first || input.size > 0) this.#within("head_timeout", limits.headTimeout);
+    if (!await this.#skipEmptyLines()) return null;
+    // Relative to the head's first byte: filling may move the bytes.
+    const scanner = new HeadScanner(0);
+    for (;;) {
+      const bytes = input.bytes.subarray(input.start, input.end);
+      const end = scanner.scan(bytes, bytes.length);
+      if (end > limits.maxHeadBytes || (end === -1 && bytes.length > limits.maxHeadBytes)) {
+        throw new HeadError(431, "request head too large");
+      }
+      if (end !== -1) {
+        const head = input.take(end);
+        this.#deadline.stop();
+        const text = Buffer.from(head.buffer, head.byteOffset, head.length).toString("latin1");
+        return parseRequestHead(text, limits);
+      }
+      if (!await input.fill()) return null;
+    }
+  }
+
+  /** RFC 9112 §2.2: empty lines before a request line are ignored. False at the end of input. */
+  async #skipEmptyLines(): Promise<boolean> {
+    const input = this.#input;
+    for (let skipped = 0;;) {
+      while (input.size < 2 && input.bytes[input.start] === 13) {
+        if (!await input.fill()) return false;
+      }
+      if (input.bytes[input.start] !== 13 || input.bytes[input.start + 1] !== 10) return true;
+      input.skip(2);
+      if (++skipped > 4) throw new HeadError(400, "empty lines before the request line");
+      if (input.size === 0 && !await input.fill()) return false;
+    }
+  }
+
+  #body(head: RequestHead): FramedBody | null {
+    if (head.contentLength === 0) return null;
+    const options = {
+      input: this.#input,
+      onFirstRead: () =>
+        head.expectContinue && this.#input.size === 0
+          ? this.#stream.write(Buffer.from("HTTP/1.1 100 Continue\r\n\r\n", "latin1"))
+          : Promise.resolve(),
+      onWait: (waiting: boolean) => {
+        if (waiting) this.#within("body_timeout", this.#options.limits.bodyIdleTimeout);
+        else this.#deadline.stop();
+      },
+      maxBytes: this.#options.limits.maxBodyBytes,
+    };
+    return head.contentLength === -1
+      ? new ChunkedBody(options)
+      : new LengthBody(head.contentLength, options);
+  }
+
+  /** Handles one request; false when the connection ends with it. */
+  async #exchange(head: RequestHead, body: FramedBody | null): Promise<boolean> {
+    const request: InboundRequest = {
+      connection: this.#info,
+      method: head.method,
+      target: head.target,
+      authority: head.host,
+      httpVersion: head.httpVersion,
+      headers: head.headers,
+      body,
+      onAbort: null,
+    };
+    this.#current = request;
+    const response = await this.#options.handler(request);
+    let bytes = 0;
+    try {
+      const written = await writeResponse(this.#stream, response, {
+        method: head.method,
+        httpVersion: head.httpVersion,
+        // A body that nobody read to its end would be taken for the next request.
+        keepAlive: head.keepAlive && (body === null || body.complete),
+        date: this.#options.date(),
+      });
+      bytes = written.bytes;
+      this.#current = undefined;
+      response.done({ bytes });
+      return written.keepAlive;
+    } catch (error) {
+      this.#current = undefined;
+      response.done({ bytes, error });
+      throw error;
+    }
+  }
+
+  async #refuse(status: number, reason: string): Promise<void> {
+    const response: OutboundResponse = errorResponse(status, reason);
+    const framing = { method: "GET", httpVersion: "1.1", keepAlive: false } as const;
+    await writeResponse(this.#stream, response, { ...framing, date: this.#options.date() });
+    await this.#linger();
+  }
+
+  /**
+   * Closes without losing the answer: sends what is pending, then waits for the client to close.
+   * Closing while the client still sends would reset the connection, and a reset discards what the
+   * client has not read yet (RFC 9112 §9.6).
+   */
+  async #linger(): Promise<void> {
+    this.#stream.end();
+    this.#within(undefined, LINGER_TIME);
+    for (let bytes = 0; bytes < LINGER_BYTES;) {
+      this.#input.skip(this.#input.size);
+      if (!await this.#input.fill()) return;
+      bytes += this.#input.size;
+    }
+  }
+
+  #within(limit: LimitName | undefined, ms: number): void {
+    this.#limit = limit;
+    this.#options.deadlines.start(this.#deadline, ms);
+  }
+
+  async #write(stream: ByteStream, bytes: Uint8Array): Promise<void> {
+    this.#within("response_timeout", this.#options.limits.responseIdleTimeout);
+    await stream.write(bytes);
+    this.#deadline.stop();
+  }
+}

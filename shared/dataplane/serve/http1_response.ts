@@ -1,0 +1,134 @@
+/** Writes HTTP/1.1 responses (RFC 9112 §4, §6–7): head and whole body in one write. */
+import { Buffer } from "node:buffer";
+import type { BodyReader, HeaderList, OutboundResponse } from "../request/types.ts";
+import type { ByteStream } from "./byte_stream.ts";
+import { STATUS_TEXT } from "./status_text.ts";
+
+/** What the request decided about its answer. */
+export interface ResponseFraming {
+  method: string;
+  httpVersion: "1.0" | "1.1";
+  /** Whether the connection stays open, as far as the request goes. */
+  keepAlive: boolean;
+  /** Value of the Date header. */
+  date: string;
+}
+
+/** How the answer went out. */
+export interface Written {
+  bytes: number;
+  keepAlive: boolean;
+}
+
+/** The answer ended before its declared length. */
+export class TruncatedResponseError extends Error {
+  override readonly name = "TruncatedResponseError";
+}
+
+const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1");
+
+/**
+ * Writes an answer and resolves when the transport has taken it. Rejects when the client or the
+ * body fails; the connection cannot be used any more then.
+ */
+export async function writeResponse(
+  stream: ByteStream,
+  response: OutboundResponse,
+  framing: ResponseFraming,
+): Promise<Written> {
+  const { status, body } = response;
+  const bodyless = framing.method === "HEAD" || status === 204 || status === 304;
+  const length = body === null ? 0 : body.length;
+  const chunked = !bodyless && length === -1 && framing.httpVersion === "1.1";
+  // Without a length and without chunks only the end of the connection ends the body.
+  const keepAlive = framing.keepAlive && !response.close && (bodyless || length !== -1 || chunked);
+  const head = serializeHead(response, framing, { bodyless, length, chunked, keepAlive });
+  if (body === null || bodyless) {
+    if (body !== null && "cancel" in body) body.cancel();
+    await stream.write(Buffer.from(head, "latin1"));
+    return { bytes: 0, keepAlive };
+  }
+  if (body instanceof Uint8Array) {
+    const message = Buffer.allocUnsafe(head.length + body.length);
+    message.write(head, 0, "latin1");
+    message.set(body, head.length);
+    await stream.write(message);
+    return { bytes: body.length, keepAlive };
+  }
+  await stream.write(Buffer.from(head, "latin1"));
+  const bytes = await streamBody(stream, body, chunked);
+  return { bytes, keepAlive };
+}
+
+async function streamBody(
+  stream: ByteStream,
+  body: BodyReader,
+  chunked: boolean,
+): Promise<number> {
+  let bytes = 0;
+  try {
+    for (let chunk = await body.read(); chunk !== null; chunk = await body.read()) {
+      if (chunk.length === 0) continue;
+      bytes += chunk.length;
+      if (body.length !== -1 && bytes > body.length) {
+        throw new TruncatedResponseError("the body is longer than its content-length");
+      }
+      // Copied: a chunk is only valid until the next read, and the transport may still hold it.
+      await stream.write(chunked ? frameChunk(chunk) : chunk.slice());
+    }
+  } catch (error) {
+    body.cancel(error);
+    throw error;
+  }
+  if (body.length !== -1 && bytes !== body.length) {
+    throw new TruncatedResponseError("the body is shorter than its content-length");
+  }
+  if (chunked) await stream.write(LAST_CHUNK);
+  return bytes;
+}
+
+function frameChunk(chunk: Uint8Array): Uint8Array {
+  const size = `${chunk.length.toString(16)}\r\n`;
+  const framed = Buffer.allocUnsafe(size.length + chunk.length + 2);
+  framed.write(size, 0, "latin1");
+  framed.set(chunk, size.length);
+  framed.write("\r\n", size.length + chunk.length, "latin1");
+  return framed;
+}
+
+interface HeadFraming {
+  bodyless: boolean;
+  length: number;
+  chunked: boolean;
+  keepAlive: boolean;
+}
+
+function serializeHead(
+  response: OutboundResponse,
+  framing: ResponseFraming,
+  { bodyless, length, chunked, keepAlive }: HeadFraming,
+): string {
+  const { status, headers } = response;
+  let head = `HTTP/1.1 ${status} ${STATUS_TEXT[status] ?? ""}\r\n`;
+  let dated = false;
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string;
+    // Our framing, not the upstream's; what HEAD, 204 and 304 say about the body is kept.
+    if (name === "content-length" && !bodyless) continue;
+    if (name === "date") dated = true;
+    head += `${name}: ${headers[i + 1]}\r\n`;
+  }
+  if (!dated) head += `date: ${framing.date}\r\n`;
+  if (chunked) head += "transfer-encoding: chunked\r\n";
+  else if (!bodyless && length !== -1) head += `content-length: ${length}\r\n`;
+  if (!keepAlive) head += "connection: close\r\n";
+  else if (framing.httpVersion === "1.0") head += "connection: keep-alive\r\n";
+  return `${head}\r\n`;
+}
+
+/** The answer to a head that could not be parsed. */
+export function errorResponse(status: number, reason: string): OutboundResponse {
+  const headers: HeaderList = ["content-type", "text/plain"];
+  const body = new TextEncoder().encode(`${reason}\n`);
+  return { status, headers, body, close: true, done: () => {} };
+}

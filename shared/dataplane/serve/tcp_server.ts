@@ -1,0 +1,44 @@
+/** Accepts plaintext connections on one socket. */
+import { errorMessage } from "../../lib/log.ts";
+import type { Logger } from "../../lib/log.ts";
+import type { BoundSocket } from "./tls_server.ts";
+
+export interface TcpServerOptions {
+  hostname: string;
+  /** 0 = any free port. */
+  port: number;
+  log: Logger;
+  onConnection: (connection: Deno.TcpConn) => void;
+  /** False closes a new connection at once. */
+  admit: () => boolean;
+}
+
+/** Milliseconds to wait when accepting fails, as it does when file descriptors run out. */
+const ACCEPT_PAUSE = 50;
+
+/** Binds and accepts. Throws when the address cannot be bound. */
+export function bindTcp(options: TcpServerOptions): BoundSocket {
+  const listener = Deno.listen({ hostname: options.hostname, port: options.port });
+  let closed = false;
+  const accept = async () => {
+    while (!closed) {
+      try {
+        const connection = await listener.accept();
+        if (options.admit()) options.onConnection(connection);
+        else connection.close();
+      } catch (error) {
+        if (closed) return;
+        options.log.warn("accept_failed", { error: errorMessage(error) });
+        await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE));
+      }
+    }
+  };
+  void accept();
+  return {
+    port: listener.addr.port,
+    close: () => {
+      closed = true;
+      listener.close();
+    },
+  };
+}
