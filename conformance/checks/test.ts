@@ -1,0 +1,34 @@
+/**
+ * Runs every test and ends with one line that counts them: `N passed, N failed`. Exits with 1 when
+ * one failed, or when none ran.
+ */
+const CONCURRENT_JOBS = "2";
+
+const child = new Deno.Command(Deno.execPath(), {
+  args: [
+    "test",
+    "--allow-all",
+    "--parallel",
+    "--trace-leaks",
+    "--doc",
+    ...Deno.args,
+  ],
+  env: { DENO_JOBS: CONCURRENT_JOBS, NO_COLOR: "1" },
+  stdout: "piped",
+}).spawn();
+
+let output = "";
+const decoder = new TextDecoder();
+for await (const chunk of child.stdout) {
+  await Deno.stdout.write(chunk);
+  output += decoder.decode(chunk, { stream: true });
+}
+const { success } = await child.status;
+const summaries = [...output.matchAll(/\| (\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed/g)];
+const [passed, failed] = summaries.reduce<[number, number]>(
+  ([ok, bad], [, a, b]) => [ok + Number(a), bad + Number(b)],
+  [0, 0],
+);
+const broken = !success && failed === 0 ? 1 : failed;
+console.log(`${passed} passed, ${broken} failed`);
+Deno.exit(success && passed > 0 ? 0 : 1);

@@ -1,0 +1,48 @@
+/** The admin endpoint of a process: loopback only, plain HTTP, never on a listener's address. */
+
+/** Answers one path. */
+export type AdminRoute = (request: Request) => Response | Promise<Response>;
+
+export interface AdminServerOptions {
+  /** 0 = any free port. */
+  port: number;
+  /** Loopback address. Default `127.0.0.1`. */
+  hostname?: string;
+  /** Path → answer. */
+  routes: Readonly<Record<string, AdminRoute>>;
+}
+
+export interface AdminServer {
+  port: number;
+  close(): Promise<void>;
+}
+
+/** Binds and serves. Throws when the port is taken. */
+export function serveAdmin(options: AdminServerOptions): AdminServer {
+  const { port, hostname = "127.0.0.1", routes } = options;
+  const server = Deno.serve({
+    port,
+    hostname,
+    onListen: () => {},
+    onError: () => new Response("internal error\n", { status: 500 }),
+  }, (request) => {
+    const { pathname } = new URL(request.url);
+    const route = Object.hasOwn(routes, pathname) ? routes[pathname] : undefined;
+    if (route === undefined) {
+      return new Response(`${Object.keys(routes).sort().join("\n")}\n`, { status: 404 });
+    }
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      return new Response("only GET\n", { status: 405, headers: { allow: "GET, HEAD" } });
+    }
+    return route(request);
+  });
+  return { port: server.addr.port, close: () => server.shutdown() };
+}
+
+/** A JSON answer, indented for people. */
+export function jsonResponse(value: unknown, status = 200): Response {
+  return new Response(`${JSON.stringify(value, null, 2)}\n`, {
+    status,
+    headers: { "content-type": "application/json" },
+  });
+}
