@@ -44,9 +44,8 @@ export class CertificateStore {
     return this.#entries.has(slot);
   }
 
-  /** Drops every certificate whose slot is not in `slots`. */
-  retain(slots: ReadonlySet<string>): void {
-    for (const slot of this.#entries.keys()) if (!slots.has(slot)) this.#entries.delete(slot);
+  delete(slot: string): void {
+    this.#entries.delete(slot);
   }
 
   /**

@@ -1,0 +1,95 @@
+/** Processes under measurement: pinned to a core, their CPU time read from the kernel. */
+
+export interface Spawned {
+  pid: number;
+  /** The end of what it printed, for errors. */
+  log: () => string;
+  stop(): Promise<void>;
+}
+
+export interface SpawnOptions {
+  /** Core to run on; absent = any. */
+  core?: number;
+  env?: Record<string, string>;
+}
+
+/** Starts a command and collects the end of its output. */
+export function spawn(
+  command: string,
+  args: readonly string[],
+  options: SpawnOptions = {},
+): Spawned {
+  const pinned = options.core === undefined
+    ? [command, ...args]
+    : ["taskset", "-c", String(options.core), command, ...args];
+  const child = new Deno.Command(pinned[0] as string, {
+    args: pinned.slice(1),
+    env: options.env ?? {},
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let log = "";
+  const collect = async (stream: ReadableStream<Uint8Array>) => {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      log = (log + text).slice(-4000);
+    }
+  };
+  const collected = Promise.all([collect(child.stdout), collect(child.stderr)]);
+  return {
+    pid: child.pid,
+    log: () => log,
+    stop: async () => {
+      try {
+        child.kill("SIGTERM");
+      } catch {
+        // Ended already.
+      }
+      await child.status;
+      await collected;
+    },
+  };
+}
+
+/** Ticks per second of `/proc/<pid>/stat` (USER_HZ, fixed on Linux). */
+const TICKS = 100;
+
+/** CPU time of a process and all its threads so far, in seconds. */
+export async function cpuSeconds(pid: number): Promise<number> {
+  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / TICKS;
+}
+
+/** Resident memory of a process in MiB. */
+export async function residentMiB(pid: number): Promise<number> {
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024;
+}
+
+/** Direct children of a process. */
+export async function childrenOf(pid: number): Promise<number[]> {
+  const text = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`);
+  return text.trim().split(" ").filter((part) => part !== "").map(Number);
+}
+
+/** Pins a process with all its threads to a core. */
+export async function pin(pid: number, core: number): Promise<void> {
+  await new Deno.Command("taskset", {
+    args: ["-a", "-c", "-p", String(core), String(pid)],
+    stdout: "null",
+  }).output();
+}
+
+/** Waits until a TCP port accepts, or throws with what the process printed. */
+export async function waitForPort(port: number, process?: Spawned): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    try {
+      (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+      return;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  throw new Error(`nothing listens on 127.0.0.1:${port}: ${process?.log() ?? ""}`);
+}

@@ -1,0 +1,113 @@
+/** Which Secrets a listener's certificateRefs lead to, and whether a TLS server can use them. */
+import { Buffer } from "node:buffer";
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { createHash } from "node:crypto";
+import { certificateSlot } from "../../shared/snapshot/ids.ts";
+import { type Gateway, GATEWAY_GROUP, type Secret, type SecretRef } from "../model/objects.ts";
+import { type CertificateMaterial, RedactedText } from "../publish/types.ts";
+import type { ClusterView } from "../store/view.ts";
+import { grantHint, referenceAllowed } from "./grants.ts";
+import type { ListenerRefsReason } from "./outcome.ts";
+
+/** What became of one certificateRef. */
+export type CertificateDecision =
+  | { ok: true; material: CertificateMaterial; secret: Secret }
+  | { ok: false; reason: ListenerRefsReason; message: string };
+
+/** Results by Secret object: a Secret never changes, so its certificate is checked once. */
+export type CertificateCache = WeakMap<Secret, CertificateMaterial | string>;
+
+export interface CertificateContext {
+  view: ClusterView;
+  gateway: Gateway;
+  cache: CertificateCache;
+}
+
+function bad(reason: ListenerRefsReason, message: string): CertificateDecision {
+  return { ok: false, reason, message };
+}
+
+/** Follows one certificateRef. `field` names it in messages. */
+export function decideCertificate(
+  ref: SecretRef,
+  { view, gateway, cache, field }: CertificateContext & { field: string },
+): CertificateDecision {
+  if (ref.group !== "" || ref.kind !== "Secret") {
+    const what = `${ref.kind} of group "${ref.group}"`;
+    return bad(
+      "InvalidCertificateRef",
+      `${field}: ${what} is not supported; use a Secret of the core group`,
+    );
+  }
+  const namespace = ref.namespace ?? gateway.meta.namespace;
+  const reference = {
+    from: { group: GATEWAY_GROUP, kind: "Gateway", namespace: gateway.meta.namespace },
+    to: { group: "", kind: "Secret", namespace, name: ref.name },
+  };
+  if (!referenceAllowed(view, reference)) {
+    return bad(
+      "RefNotPermitted",
+      `${field}: Secret "${namespace}/${ref.name}" may not be used from here; ` +
+        grantHint(reference),
+    );
+  }
+  const secret = view.get("Secret", namespace, ref.name);
+  if (secret === undefined) {
+    return bad(
+      "InvalidCertificateRef",
+      `${field}: Secret "${namespace}/${ref.name}" does not exist; create it`,
+    );
+  }
+  let checked = cache.get(secret);
+  if (checked === undefined) {
+    checked = checkSecret(secret);
+    cache.set(secret, checked);
+  }
+  return typeof checked === "string"
+    ? bad("InvalidCertificateRef", `${field}: Secret "${namespace}/${ref.name}": ${checked}`)
+    : { ok: true, material: checked, secret };
+}
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
+
+/** The Secret's certificate, or what is wrong with it. Messages never show the key. */
+function checkSecret(secret: Secret): CertificateMaterial | string {
+  const chain = secret.data.get("tls.crt")?.reveal();
+  const keyText = secret.data.get("tls.key")?.reveal();
+  if (chain === undefined || chain === "") return `has no certificate; put it under "tls.crt"`;
+  if (keyText === undefined || keyText === "") return `has no private key; put it under "tls.key"`;
+  const blocks = chain.match(CERTIFICATE) ?? [];
+  if (blocks.length === 0) return `"tls.crt" holds no PEM certificate`;
+  let leaf: X509Certificate | undefined;
+  for (const [index, block] of blocks.entries()) {
+    try {
+      const certificate = new X509Certificate(block);
+      leaf ??= certificate;
+    } catch {
+      return `certificate ${index + 1} in "tls.crt" cannot be read`;
+    }
+  }
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(keyText);
+  } catch {
+    return `"tls.key" is not a PEM private key (encrypted keys are not supported)`;
+  }
+  if (leaf === undefined || !keyBelongs(leaf, key)) {
+    return `the key in "tls.key" does not belong to the first certificate in "tls.crt"`;
+  }
+  return {
+    slot: certificateSlot(secret.meta.namespace, secret.meta.name),
+    chain: blocks.map((block) => `${block.replaceAll("\r", "")}\n`).join(""),
+    key: new RedactedText(keyText),
+    fingerprint: `sha256:${createHash("sha256").update(Buffer.from(leaf.raw)).digest("hex")}`,
+  };
+}
+
+function keyBelongs(leaf: X509Certificate, key: KeyObject): boolean {
+  try {
+    return leaf.checkPrivateKey(key);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * Can every part of a route's content be served? What cannot is refused with the field's name
+ * rather than left out: a route that does half of what it says is worse than one that says why not.
+ */
+import type {
+  HeaderModifierSpec,
+  HttpRoute,
+  PathModifier,
+  RouteFilter,
+  RouteMatch,
+  RouteRule,
+} from "../model/objects.ts";
+import { OK, type Outcome, refuse, type RouteAcceptedReason } from "./outcome.ts";
+
+type Verdict = Outcome<RouteAcceptedReason>;
+
+/** The first thing in a route that cannot be served. */
+export function decideContent(route: HttpRoute): Verdict {
+  for (const [index, rule] of route.spec.rules.entries()) {
+    const verdict = decideRule(rule, `spec.rules[${index}]`);
+    if (!verdict.ok) return verdict;
+  }
+  return OK;
+}
+
+function decideRule(rule: RouteRule, field: string): Verdict {
+  if (rule.retry !== undefined) return unsupported(`${field}.retry`, "retries are not supported");
+  for (const [index, match] of rule.matches.entries()) {
+    const verdict = decideMatch(match, `${field}.matches[${index}]`);
+    if (!verdict.ok) return verdict;
+  }
+  const verdict = decideFilters(rule.filters ?? [], { field: `${field}.filters`, backend: false });
+  if (!verdict.ok) return verdict;
+  for (const [index, backend] of (rule.backendRefs ?? []).entries()) {
+    const place = `${field}.backendRefs[${index}].filters`;
+    const verdict = decideFilters(backend.filters ?? [], { field: place, backend: true });
+    if (!verdict.ok) return verdict;
+    const both = bothChange(rule.filters ?? [], backend.filters ?? []);
+    if (both !== undefined) {
+      return refuse(
+        "IncompatibleFilters",
+        `${place}: ${both} is set by the rule's URLRewrite too; keep one of them`,
+      );
+    }
+  }
+  return OK;
+}
+
+function bothChange(rule: readonly RouteFilter[], backend: readonly RouteFilter[]) {
+  const outer = rule.find((filter) => filter.urlRewrite !== undefined)?.urlRewrite;
+  const inner = backend.find((filter) => filter.urlRewrite !== undefined)?.urlRewrite;
+  if (outer === undefined || inner === undefined) return undefined;
+  if (outer.path !== undefined && inner.path !== undefined) return "the path";
+  return outer.hostname !== undefined && inner.hostname !== undefined ? "the hostname" : undefined;
+}
+
+const NO_REGEX = "RegularExpression is not supported; use";
+
+function decideMatch(match: RouteMatch, field: string): Verdict {
+  if (match.path.type === "RegularExpression") {
+    return unsupported(`${field}.path.type`, `${NO_REGEX} PathPrefix or Exact`);
+  }
+  const headers = (match.headers ?? []).findIndex((entry) => entry.type === "RegularExpression");
+  if (headers >= 0) return unsupported(`${field}.headers[${headers}].type`, `${NO_REGEX} Exact`);
+  const query = (match.queryParams ?? []).findIndex((entry) => entry.type === "RegularExpression");
+  if (query >= 0) return unsupported(`${field}.queryParams[${query}].type`, `${NO_REGEX} Exact`);
+  return OK;
+}
+
+interface FilterPlace {
+  field: string;
+  /** On a backendRef rather than a rule. */
+  backend: boolean;
+}
+
+function decideFilters(filters: readonly RouteFilter[], place: FilterPlace): Verdict {
+  for (const [index, filter] of filters.entries()) {
+    const verdict = decideFilter(filter, { ...place, field: `${place.field}[${index}]` });
+    if (!verdict.ok) return verdict;
+  }
+  return OK;
+}
+
+function decideFilter(filter: RouteFilter, { field, backend }: FilterPlace): Verdict {
+  switch (filter.type) {
+    case "RequestHeaderModifier":
+      return headerVerdict(filter.requestHeaderModifier, `${field}.requestHeaderModifier`);
+    case "ResponseHeaderModifier":
+      return headerVerdict(filter.responseHeaderModifier, `${field}.responseHeaderModifier`);
+    case "RequestRedirect":
+      if (backend) {
+        return unsupported(field, "RequestRedirect is not supported on a backendRef; use the rule");
+      }
+      return pathVerdict(filter.requestRedirect?.path, `${field}.requestRedirect.path`);
+    case "URLRewrite":
+      return pathVerdict(filter.urlRewrite?.path, `${field}.urlRewrite.path`);
+    case "RequestMirror":
+    case "CORS":
+      return unsupported(`${field}.type`, `${filter.type} is not supported; remove the filter`);
+    case "ExtensionRef": {
+      const ref = filter.extensionRef;
+      const what = `${ref?.kind} of group "${ref?.group}"`;
+      return unsupported(`${field}.extensionRef`, `${what} is not supported; remove the filter`);
+    }
+  }
+}
+
+/** Headers that frame a message or name its target: changing them breaks the next hop's parsing. */
+const RESERVED = new Set([
+  "connection",
+  "content-length",
+  "host",
+  "keep-alive",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+function headerVerdict(modifier: HeaderModifierSpec | undefined, field: string): Verdict {
+  for (const list of ["set", "add"] as const) {
+    for (const [index, { name, value }] of (modifier?.[list] ?? []).entries()) {
+      const place = `${field}.${list}[${index}]`;
+      if (RESERVED.has(name.toLowerCase())) {
+        return unsupported(`${place}.name`, `header ${name} belongs to the connection`);
+      }
+      if (!isFieldValue(value)) {
+        return unsupported(`${place}.value`, "has a character that a header must not have");
+      }
+    }
+  }
+  const index = (modifier?.remove ?? []).findIndex((name) => RESERVED.has(name.toLowerCase()));
+  return index < 0
+    ? OK
+    : unsupported(`${field}.remove[${index}]`, "this header belongs to the connection");
+}
+
+/** RFC 9110 §5.5, without obs-text: visible ASCII, space and tab. */
+function isFieldValue(value: string): boolean {
+  return /^[\t\x20-\x7e]*$/.test(value);
+}
+
+function pathVerdict(modifier: PathModifier | undefined, field: string): Verdict {
+  if (modifier === undefined) return OK;
+  const value = modifier.replaceFullPath ?? modifier.replacePrefixMatch ?? "";
+  if (!/^[!-~]*$/.test(value) || /[?#\\]/.test(value)) {
+    return unsupported(field, `"${value}" is not a path; percent-encode its special characters`);
+  }
+  return OK;
+}
+
+function unsupported(field: string, message: string): Verdict {
+  return refuse("UnsupportedValue", `${field}: ${message}`);
+}

@@ -1,0 +1,86 @@
+/** Which Gateways are ours, and whether they can be served. */
+import { gatewayScope } from "../../shared/snapshot/ids.ts";
+import type { Gateway } from "../model/objects.ts";
+import type { ClusterView } from "../store/view.ts";
+import type { CertificateCache } from "./certificates.ts";
+import type { ClassDecision } from "./classes.ts";
+import { decideListeners, type ListenerDecision } from "./listeners.ts";
+import { type GatewayReason, OK, type Outcome, refuse } from "./outcome.ts";
+
+export interface GatewayDecision {
+  gateway: Gateway;
+  scope: string;
+  accepted: Outcome<GatewayReason>;
+  /** Some listeners are not accepted, though the Gateway is. */
+  listenersNotValid: boolean;
+  /** Why the requested addresses cannot be used; undefined when none are requested. */
+  addressProblem?: string;
+  listeners: ListenerDecision[];
+}
+
+export interface GatewayContext {
+  view: ClusterView;
+  classes: ReadonlyMap<string, ClassDecision>;
+  cache: CertificateCache;
+}
+
+/** Decides the Gateways whose class is ours and accepted, by `<ns>/<name>`. */
+export function decideGateways(context: GatewayContext): Map<string, GatewayDecision> {
+  const decisions = new Map<string, GatewayDecision>();
+  for (const gateway of context.view.list("Gateway")) {
+    const decidedClass = context.classes.get(gateway.spec.gatewayClassName);
+    if (decidedClass === undefined || !decidedClass.accepted.ok) continue;
+    const { namespace, name } = gateway.meta;
+    decisions.set(`${namespace}/${name}`, decideGateway(gateway, context));
+  }
+  return decisions;
+}
+
+function decideGateway(gateway: Gateway, { view, cache }: GatewayContext): GatewayDecision {
+  const own = acceptGateway(gateway);
+  const decided = decideListeners({ view, gateway, cache });
+  // A Gateway that is refused as a whole serves nothing, whatever its listeners say.
+  const listeners = own.ok ? decided : decided.map((entry) => ({ ...entry, usable: false }));
+  const refused = listeners.filter((entry) => !entry.accepted.ok);
+  const accepted = own.ok && refused.length === listeners.length
+    ? refuse("ListenersNotValid", `no listener is valid: ${firstMessage(refused)}`)
+    : own;
+  const addresses = gateway.spec.addresses ?? [];
+  return {
+    gateway,
+    scope: gatewayScope(gateway.meta.namespace, gateway.meta.name),
+    accepted,
+    listenersNotValid: refused.length > 0,
+    listeners,
+    ...(addresses.length === 0 ? {} : {
+      addressProblem: "spec.addresses: addresses cannot be chosen here; remove spec.addresses",
+    }),
+  };
+}
+
+function firstMessage(listeners: readonly ListenerDecision[]): string {
+  const first = listeners[0];
+  if (first === undefined || first.accepted.ok) return "";
+  return `listener "${first.listener.name}": ${first.accepted.message}`;
+}
+
+function acceptGateway({ spec }: Gateway): Outcome<GatewayReason> {
+  const wrong = (spec.addresses ?? []).find(({ type }) =>
+    type !== "IPAddress" && type !== "Hostname"
+  );
+  if (wrong !== undefined) {
+    return refuse(
+      "UnsupportedAddress",
+      `spec.addresses: type ${wrong.type} is not supported; remove the address`,
+    );
+  }
+  const ref = spec.infrastructure?.parametersRef;
+  if (ref !== undefined) {
+    return refuse(
+      "InvalidParameters",
+      `spec.infrastructure.parametersRef: ${ref.kind} "${ref.name}" of group "${ref.group}" is ` +
+        "not read by this controller; remove it",
+    );
+  }
+  return OK;
+}

@@ -1,0 +1,175 @@
+/** Which listeners of a Gateway are valid, and what each may serve. */
+import { type Gateway, GATEWAY_GROUP } from "../model/objects.ts";
+import type { GatewayListener, RouteGroupKind } from "../model/objects.ts";
+import {
+  type CertificateContext,
+  type CertificateDecision,
+  decideCertificate,
+} from "./certificates.ts";
+import {
+  type ListenerAcceptedReason,
+  type ListenerConflictReason,
+  type ListenerRefsReason,
+  OK,
+  type Outcome,
+  refuse,
+} from "./outcome.ts";
+
+export interface ListenerDecision {
+  listener: GatewayListener;
+  /** Lower-case; empty = every host. */
+  hostname: string;
+  /** Kinds of routes that may attach. */
+  supportedKinds: RouteGroupKind[];
+  accepted: Outcome<ListenerAcceptedReason>;
+  conflicted: Outcome<ListenerConflictReason>;
+  resolvedRefs: Outcome<ListenerRefsReason>;
+  /** In the order of certificateRefs; HTTPS only. */
+  certificates: CertificateDecision[];
+  /** Served: in the snapshot with the routes that attach. */
+  usable: boolean;
+}
+
+const HTTP_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "HTTPRoute" };
+
+/** The protocols that are served, with the routes that can attach. */
+const PROTOCOLS: ReadonlyMap<string, readonly RouteGroupKind[]> = new Map([
+  ["HTTP", [HTTP_ROUTE]],
+  ["HTTPS", [HTTP_ROUTE]],
+]);
+
+/**
+ * What shares a port: listeners of one family, told apart by hostname. Protocols that are missing
+ * here are not judged. UDP ports are another name space.
+ */
+const FAMILY: ReadonlyMap<string, string> = new Map([
+  ["HTTP", "http"],
+  ["HTTPS", "tls"],
+  ["TLS", "tls"],
+  ["TCP", "tcp"],
+]);
+
+/** Decides every listener of a Gateway, in the order of the spec. */
+export function decideListeners(context: CertificateContext): ListenerDecision[] {
+  const { gateway } = context;
+  return gateway.spec.listeners.map((listener, index) => {
+    const field = `spec.listeners[${index}]`;
+    const conflicted = conflict(listener, gateway);
+    const accepted = accept(listener, { gateway, field, conflicted });
+    const kinds = allowedKinds(listener);
+    const certificates = listener.protocol === "HTTPS"
+      ? (listener.tls?.certificateRefs ?? []).map((ref, position) =>
+        decideCertificate(ref, {
+          ...context,
+          field: `${field}.tls.certificateRefs[${position}]`,
+        })
+      )
+      : [];
+    const refs = resolveCertificates(listener, { certificates, field });
+    return {
+      listener,
+      hostname: (listener.hostname ?? "").toLowerCase(),
+      supportedKinds: kinds.supported,
+      accepted,
+      conflicted,
+      resolvedRefs: refs.ok && kinds.unsupported !== undefined
+        ? refuse("InvalidRouteKinds", `${field}.allowedRoutes.kinds: ${kinds.unsupported}`)
+        : refs,
+      certificates,
+      usable: accepted.ok && refs.ok,
+    };
+  });
+}
+
+interface AcceptContext {
+  gateway: Gateway;
+  field: string;
+  conflicted: Outcome<ListenerConflictReason>;
+}
+
+function accept(
+  listener: GatewayListener,
+  { gateway, field, conflicted }: AcceptContext,
+): Outcome<ListenerAcceptedReason> {
+  if (!PROTOCOLS.has(listener.protocol)) {
+    return refuse(
+      "UnsupportedProtocol",
+      `${field}.protocol: ${listener.protocol} is not supported; use ${
+        [...PROTOCOLS.keys()].join(" or ")
+      }`,
+    );
+  }
+  if (!conflicted.ok) return conflicted;
+  if (listener.protocol === "HTTPS" && gateway.spec.tls?.frontend !== undefined) {
+    // Fails closed: without the check of client certificates, everyone would be let in.
+    return refuse(
+      "UnsupportedValue",
+      "spec.tls.frontend: checking client certificates is not supported, so HTTPS listeners are " +
+        "not served; remove it to serve them without",
+    );
+  }
+  return OK;
+}
+
+/** No listener wins a conflict inside a Gateway: all sides are Conflicted. */
+function conflict(listener: GatewayListener, gateway: Gateway): Outcome<ListenerConflictReason> {
+  const family = FAMILY.get(listener.protocol);
+  if (family === undefined) return OK;
+  const others = gateway.spec.listeners.filter((other) =>
+    other.name !== listener.name && other.port === listener.port && FAMILY.has(other.protocol)
+  );
+  const stranger = others.find((other) =>
+    FAMILY.get(other.protocol) !== family || family === "tcp"
+  );
+  if (stranger !== undefined) {
+    return refuse(
+      "ProtocolConflict",
+      `port ${listener.port} is ${listener.protocol} here and ${stranger.protocol} in listener ` +
+        `"${stranger.name}"; give one of them another port`,
+    );
+  }
+  const twin = others.find((other) => (other.hostname ?? "") === (listener.hostname ?? ""));
+  if (twin === undefined) return OK;
+  const host = listener.hostname === undefined ? "no hostname" : `hostname ${listener.hostname}`;
+  return refuse(
+    "HostnameConflict",
+    `port ${listener.port} with ${host} is used by listener "${twin.name}" too; give one of them ` +
+      "another hostname or port",
+  );
+}
+
+/** `supportedKinds` is what is asked for and possible; one kind that is not makes it unresolved. */
+function allowedKinds(
+  listener: GatewayListener,
+): { supported: RouteGroupKind[]; unsupported?: string } {
+  const possible = PROTOCOLS.get(listener.protocol) ?? [];
+  const asked = listener.allowedRoutes.kinds ?? [];
+  if (asked.length === 0) return { supported: [...possible] };
+  const supported = possible.filter((kind) => asked.some((entry) => sameKind(entry, kind)));
+  const wrong = asked.find((entry) => !possible.some((kind) => sameKind(entry, kind)));
+  if (wrong === undefined) return { supported };
+  const choice = possible.map((kind) => kind.kind).join(", ");
+  return {
+    supported,
+    unsupported: `${wrong.kind} of group "${wrong.group}" cannot attach to protocol ` +
+      `${listener.protocol}; possible: ${choice === "" ? "none" : choice}`,
+  };
+}
+
+function sameKind(a: RouteGroupKind, b: RouteGroupKind): boolean {
+  return a.group === b.group && a.kind === b.kind;
+}
+
+function resolveCertificates(
+  listener: GatewayListener,
+  { certificates, field }: { certificates: CertificateDecision[]; field: string },
+): Outcome<ListenerRefsReason> {
+  if (listener.protocol !== "HTTPS") return OK;
+  if (certificates.length === 0) {
+    return refuse(
+      "InvalidCertificateRef",
+      `${field}.tls.certificateRefs: HTTPS needs a certificate; name a Secret`,
+    );
+  }
+  return certificates.find((certificate) => !certificate.ok) ?? OK;
+}

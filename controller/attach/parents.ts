@@ -1,0 +1,108 @@
+/** To which listeners a parentRef of a route attaches, and why not to others. */
+import { GATEWAY_GROUP, type HttpRoute, type ParentRef } from "../model/objects.ts";
+import type { ClusterView } from "../store/view.ts";
+import type { GatewayDecision } from "./gateways.ts";
+import { hostsInCommon } from "./hostnames.ts";
+import type { ListenerDecision } from "./listeners.ts";
+import { namespaceAllowed } from "./namespaces.ts";
+import { OK, type Outcome, refuse, type RouteAcceptedReason } from "./outcome.ts";
+
+export interface ParentDecision {
+  parentRef: ParentRef;
+  gateway: GatewayDecision;
+  accepted: Outcome<RouteAcceptedReason>;
+  /** Listeners that the route attaches to, served or not; empty unless accepted. */
+  listeners: ListenerDecision[];
+}
+
+export interface ParentContext {
+  view: ClusterView;
+  gateways: ReadonlyMap<string, GatewayDecision>;
+  /** Whether the route's own content can be served. */
+  content: Outcome<RouteAcceptedReason>;
+}
+
+/** Decides the parentRefs that name Gateways of ours, in the order of the spec. */
+export function decideParents(route: HttpRoute, context: ParentContext): ParentDecision[] {
+  const decisions: ParentDecision[] = [];
+  for (const parentRef of route.spec.parentRefs ?? []) {
+    if (parentRef.group !== GATEWAY_GROUP || parentRef.kind !== "Gateway") continue;
+    const namespace = parentRef.namespace ?? route.meta.namespace;
+    const gateway = context.gateways.get(`${namespace}/${parentRef.name}`);
+    if (gateway === undefined) continue;
+    decisions.push(decideParent({ route, parentRef, gateway }, context));
+  }
+  return decisions;
+}
+
+interface Attachment {
+  route: HttpRoute;
+  parentRef: ParentRef;
+  gateway: GatewayDecision;
+}
+
+function decideParent(attachment: Attachment, context: ParentContext): ParentDecision {
+  const { parentRef, gateway } = attachment;
+  const found = attachedListeners(attachment, context.view);
+  if (!Array.isArray(found)) return { parentRef, gateway, accepted: found, listeners: [] };
+  if (!context.content.ok) return { parentRef, gateway, accepted: context.content, listeners: [] };
+  return { parentRef, gateway, accepted: OK, listeners: found };
+}
+
+/** Each step narrows the listeners; the step that leaves none gives the reason. */
+function attachedListeners(
+  { route, parentRef, gateway }: Attachment,
+  view: ClusterView,
+): ListenerDecision[] | (Outcome<RouteAcceptedReason> & { ok: false }) {
+  const { namespace, name } = gateway.gateway.meta;
+  const named = gateway.listeners.filter(({ listener }) =>
+    (parentRef.sectionName === undefined || listener.name === parentRef.sectionName) &&
+    (parentRef.port === undefined || listener.port === parentRef.port)
+  );
+  if (named.length === 0) {
+    const wanted = [
+      ...(parentRef.sectionName === undefined ? [] : [`sectionName "${parentRef.sectionName}"`]),
+      ...(parentRef.port === undefined ? [] : [`port ${parentRef.port}`]),
+    ].join(" and ");
+    const there = gateway.listeners.map(({ listener }) => `${listener.name}:${listener.port}`);
+    return refuse(
+      "NoMatchingParent",
+      `Gateway "${namespace}/${name}" has no listener with ${wanted}; it has ${there.join(", ")}`,
+    );
+  }
+  const kinds = named.filter(({ supportedKinds }) =>
+    supportedKinds.some((kind) => kind.group === GATEWAY_GROUP && kind.kind === "HTTPRoute")
+  );
+  if (kinds.length === 0) {
+    return refuse(
+      "NotAllowedByListeners",
+      `no listener of Gateway "${namespace}/${name}" that the parentRef names allows HTTPRoutes; ` +
+        "see its allowedRoutes.kinds and protocol",
+    );
+  }
+  const allowed = kinds.filter(({ listener }) =>
+    namespaceAllowed(listener.allowedRoutes.namespaces, {
+      view,
+      own: namespace,
+      route: route.meta.namespace,
+    })
+  );
+  if (allowed.length === 0) {
+    return refuse(
+      "NotAllowedByListeners",
+      `Gateway "${namespace}/${name}" does not allow routes from namespace ` +
+        `"${route.meta.namespace}"; see allowedRoutes.namespaces of its listeners`,
+    );
+  }
+  const hostnames = route.spec.hostnames ?? [];
+  const common = allowed.filter(({ hostname }) => hostsInCommon(hostnames, hostname));
+  if (common.length === 0) {
+    const theirs = allowed.map(({ hostname }) => hostname).join(", ");
+    return refuse(
+      "NoMatchingListenerHostname",
+      `spec.hostnames (${hostnames.join(", ")}) has no host in common with the listeners of ` +
+        `Gateway "${namespace}/${name}" (${theirs})`,
+    );
+  }
+  return common;
+}

@@ -1,0 +1,56 @@
+/** Everything that is decided about one HTTPRoute, once; status and model read it. */
+import type { BackendRef, HttpRoute, RouteRule } from "../model/objects.ts";
+import type { ClusterView } from "../store/view.ts";
+import { type BackendDecision, decideBackend } from "./backends.ts";
+import { decideContent } from "./filters.ts";
+import type { GatewayDecision } from "./gateways.ts";
+import { type BackendReason, OK, type Outcome } from "./outcome.ts";
+import { decideParents, type ParentDecision } from "./parents.ts";
+
+export interface RuleDecision {
+  rule: RouteRule;
+  /** In the order of backendRefs. */
+  backends: { ref: BackendRef; decision: BackendDecision }[];
+}
+
+export interface RouteDecision {
+  route: HttpRoute;
+  parents: ParentDecision[];
+  rules: RuleDecision[];
+  resolvedRefs: Outcome<BackendReason>;
+}
+
+export interface RouteContext {
+  view: ClusterView;
+  gateways: ReadonlyMap<string, GatewayDecision>;
+}
+
+/** Decides a route; undefined when no parentRef names a Gateway of ours. */
+export function decideRoute(route: HttpRoute, context: RouteContext): RouteDecision | undefined {
+  const content = decideContent(route);
+  const parents = decideParents(route, { ...context, content });
+  if (parents.length === 0) return undefined;
+  const rules = route.spec.rules.map((rule, index): RuleDecision => ({
+    rule,
+    backends: (rule.backendRefs ?? []).map((ref, position) => ({
+      ref,
+      decision: decideBackend(ref, {
+        view: context.view,
+        route,
+        field: `spec.rules[${index}].backendRefs[${position}]`,
+      }),
+    })),
+  }));
+  return { route, parents, rules, resolvedRefs: resolveRefs(rules) };
+}
+
+/** The first reference that does not resolve speaks for all; the message counts the others. */
+function resolveRefs(rules: readonly RuleDecision[]): Outcome<BackendReason> {
+  const bad = rules.flatMap(({ backends }) =>
+    backends.flatMap(({ decision }) => decision.ok ? [] : [decision])
+  );
+  const first = bad[0];
+  if (first === undefined) return OK;
+  const more = bad.length > 1 ? ` (and ${bad.length - 1} more)` : "";
+  return { ...first, message: `${first.message}${more}` };
+}

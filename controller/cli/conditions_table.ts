@@ -1,0 +1,53 @@
+/** Statuses as rows: one per condition, with the part of the object that it is about. */
+import type { DesiredCondition } from "../status/conditions.ts";
+
+export interface ConditionRow {
+  /** `<Kind>/<namespace>/<name>`. */
+  object: string;
+  /** Listener or parent, empty for the object as a whole. */
+  part: string;
+  condition: string;
+  status: string;
+  reason: string;
+  message: string;
+}
+
+/** What any status has of this: desired or stored. */
+export interface ShownStatus {
+  conditions?: readonly DesiredCondition[];
+  listeners?: readonly { name: string; conditions?: readonly DesiredCondition[] }[];
+  parents?: readonly {
+    parentRef: { name: string; sectionName?: string };
+    conditions?: readonly DesiredCondition[];
+  }[];
+}
+
+/** The rows of one object. */
+export function conditionRows(object: string, shown: ShownStatus): ConditionRow[] {
+  const rows = (part: string, conditions: readonly DesiredCondition[] = []): ConditionRow[] =>
+    conditions.map(({ type, status, reason, message }) => ({
+      object,
+      part,
+      condition: type,
+      status,
+      reason,
+      message,
+    }));
+  return [
+    ...rows("", shown.conditions),
+    ...(shown.listeners ?? []).flatMap(({ name, conditions }) =>
+      rows(`listener ${name}`, conditions)
+    ),
+    ...(shown.parents ?? []).flatMap(({ parentRef: { name, sectionName }, conditions }) =>
+      rows(`parent ${name}${sectionName === undefined ? "" : ` ${sectionName}`}`, conditions)
+    ),
+  ];
+}
+
+/** Conditions for which True is the bad answer. */
+const NEGATIVE = new Set(["Conflicted", "PartiallyInvalid"]);
+
+/** Does a row say that something is wrong? */
+export function isProblem({ condition, status }: ConditionRow): boolean {
+  return NEGATIVE.has(condition) ? status === "True" : status === "False";
+}

@@ -1,0 +1,192 @@
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import fc from "fast-check";
+import { compile, type CompileResult } from "./compile.ts";
+import { CompileMemo } from "./compile_memo.ts";
+import { keyOf, type KubeObject } from "./model/objects.ts";
+import { ManifestSet } from "./source/files/manifest_set.ts";
+import { mergeStatus } from "./status/merge.ts";
+import { ObjectStore, viewOf } from "./store/store.ts";
+
+const ROOT = new URL("testdata/", import.meta.url);
+
+function pem(name: string): string {
+  return JSON.stringify(Deno.readTextFileSync(new URL(`_tls/${name}`, ROOT)));
+}
+
+/** Everything of all golden cases of an area in one cluster. */
+function objectsOf(area: string): KubeObject[] {
+  const set = new ManifestSet({ now: () => 0 });
+  const folder = new URL(`${area}/`, ROOT);
+  const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+  for (const name of names) {
+    const path = name === "_defaults.yaml" ? name : `${name}/input.yaml`;
+    const text = Deno.readTextFileSync(new URL(path, folder))
+      .replaceAll(/\{\{(crt|key):([a-z]+)\}\}/g, (_, kind, file) => pem(`${file}.${kind}`))
+      .replaceAll(
+        /\{\{(crt|key)64:([a-z]+)\}\}/g,
+        (_, kind, file) => btoa(JSON.parse(pem(`${file}.${kind}`))),
+      );
+    set.setFile(path, text, { removals: "apply" });
+  }
+  return set.take().upserts;
+}
+
+/** Everything that leaves compile, in the order in which it leaves. */
+function bytes(result: CompileResult): string {
+  return JSON.stringify([
+    [...result.scopes].map(([scope, { resources, sources }]) => [
+      scope,
+      [...resources],
+      [...sources],
+    ]),
+    [...result.endpoints],
+    [...result.certificates],
+    [...result.statuses],
+    result.diagnostics,
+  ]);
+}
+
+const AREAS = ["conformance", "gateway", "route", "input"];
+
+for (const area of AREAS) {
+  Deno.test(`compile() gives the same bytes for any order of objects: ${area}`, () => {
+    const objects = objectsOf(area);
+    const expected = bytes(compile(viewOf(objects)));
+    fc.assert(
+      fc.property(
+        fc.shuffledSubarray(objects, { minLength: objects.length }),
+        (shuffled) => bytes(compile(viewOf(shuffled))) === expected,
+      ),
+      { numRuns: 15, seed: 42 },
+    );
+  });
+
+  Deno.test(`compile() Accepted on a served listener is present in its snapshot, and only then: ${area}`, () => {
+    const objects = objectsOf(area);
+    fc.assert(
+      fc.property(fc.shuffledSubarray(objects), (some) => {
+        checkPresence(compile(viewOf(some)));
+      }),
+      { numRuns: 25, seed: 7 },
+    );
+  });
+
+  Deno.test(`compile() then mergeStatus() twice writes nothing the second time: ${area}`, () => {
+    const { statuses } = compile(viewOf(objectsOf(area)));
+    const options = { now: 0, controllerName: "networknt.com/light-k8s-gateway" };
+    for (const desired of statuses.values()) {
+      const first = mergeStatus(undefined, desired, options);
+      assert(mergeStatus(first, desired, { ...options, now: 9_000 }) === first);
+    }
+  });
+}
+
+/** A listener's attachedRoutes is the number of resources that name it, when it is served. */
+function checkPresence(result: CompileResult): void {
+  for (const [key, status] of result.statuses) {
+    if (status.kind !== "Gateway") continue;
+    const scope = key.replace(/^Gateway/, "gateway");
+    const content = result.scopes.get(scope);
+    assert(content !== undefined, `${scope} is missing`);
+    const resources = [...content.resources.values()];
+    for (const { name, attachedRoutes } of status.listeners) {
+      const served = resources.some((entry) => entry.kind === "listener" && entry.name === name);
+      const present = resources.filter((entry) =>
+        entry.kind === "httproute" && entry.listeners.includes(name)
+      ).length;
+      assertEquals(present, served ? attachedRoutes : 0, `${scope} ${name}`);
+    }
+    for (const entry of resources) {
+      if (entry.kind !== "httproute") continue;
+      assert(entry.listeners.length > 0, "a route without listeners");
+      for (const { backends } of entry.rules) {
+        for (const { cluster } of backends) {
+          assert(cluster === undefined || content.resources.has(cluster), `${cluster} is missing`);
+        }
+      }
+    }
+    for (const entry of resources) {
+      if (entry.kind === "cluster") assert(result.endpoints.has(entry.endpoints));
+      if (entry.kind !== "listener") continue;
+      for (const slot of entry.certificates ?? []) assert(result.certificates.has(slot));
+    }
+    assertEquals([...content.sources.keys()], [...content.resources.keys()]);
+  }
+}
+
+Deno.test("compile() with a memo gives what it gives without, through any series of changes", () => {
+  const objects = AREAS.flatMap((area) => objectsOf(area));
+  const step = fc.record({ index: fc.nat(objects.length - 1), remove: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(fc.array(step, { maxLength: 4 }), { maxLength: 12 }), (steps) => {
+      const store = new ObjectStore();
+      const memo = new CompileMemo();
+      store.apply({ upserts: objects, deletes: [] });
+      for (const changes of steps) {
+        for (const { index, remove } of changes) {
+          const object = objects[index];
+          if (object === undefined) continue;
+          store.apply(
+            remove
+              ? { upserts: [], deletes: [keyOf(object)] }
+              : { upserts: [{ ...object }], deletes: [] },
+          );
+        }
+        const view = store.view();
+        assertEquals(bytes(compile(view, { memo })), bytes(compile(view)));
+      }
+    }),
+    { numRuns: 20, seed: 3 },
+  );
+});
+
+Deno.test("compile() with a memo keeps the resources of routes that did not change", () => {
+  const store = new ObjectStore();
+  const memo = new CompileMemo();
+  const objects = objectsOf("route");
+  store.apply({ upserts: objects, deletes: [] });
+  const resource = (name: string) =>
+    compile(store.view(), { memo }).scopes.get("gateway/default/gw")?.resources.get(
+      `httproute/default/${name}`,
+    );
+  const before = resource("twice");
+  const good = objects.find((object) => object.meta.name === "good");
+  assert(before !== undefined && good !== undefined);
+  store.apply({ upserts: [{ ...good }], deletes: [] });
+  assertStrictEquals(resource("twice"), before);
+  store.apply({ upserts: [], deletes: ["Service/default/app"] });
+  assert(resource("twice") !== before);
+});
+
+Deno.test("compile() names the object behind each resource", () => {
+  const result = compile(viewOf(objectsOf("route")));
+  const content = result.scopes.get("gateway/default/gw");
+  assertEquals(content?.sources.get("httproute/default/twice"), {
+    object: "HTTPRoute/default/twice",
+    uid: content?.sources.get("httproute/default/twice")?.uid ?? "",
+    generation: 1,
+    manager: "same-gateway-twice/input.yaml",
+  });
+});
+
+Deno.test("compile() gives every Gateway of ours a scope, and no other object one", () => {
+  const objects = objectsOf("gateway");
+  const result = compile(viewOf(objects));
+  assertEquals([...result.scopes.keys()], [
+    "gateway/default/address",
+    "gateway/default/address-type",
+    "gateway/default/conflicts",
+    "gateway/default/mutual-tls",
+    "gateway/default/parameters",
+    "gateway/default/selective",
+  ]);
+  assertEquals(result.scopes.get("gateway/default/parameters")?.resources.size, 0);
+  assert(objects.some((object) => keyOf(object) === "Gateway/default/foreign"));
+});
+
+Deno.test("compile() prints no private key", () => {
+  const result = compile(viewOf(objectsOf("conformance")));
+  assert(result.certificates.size > 0);
+  const shown = `${bytes(result)}${Deno.inspect(result, { depth: 20 })}`;
+  assert(!shown.includes("PRIVATE KEY"));
+});

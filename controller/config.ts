@@ -1,0 +1,74 @@
+/** What a controller is told at start. */
+import { parsePublicKey } from "../shared/secrets/fleet_key.ts";
+import type { FleetPublicKey } from "../shared/secrets/fleet_key.ts";
+import {
+  parseInteger,
+  parseObject,
+  parseOptionalString,
+  parseString,
+  parseStrings,
+} from "../shared/lib/parse.ts";
+import { DEFAULT_CONTROLLER_NAME } from "./compile.ts";
+
+export interface ControllerConfig {
+  fleet: string;
+  natsUrl: string;
+  /** Seed of the controller's user nkey. Secret. */
+  natsSeed: string;
+  /** Base64 of the PKCS #8 Ed25519 key that signs snapshots. Secret. */
+  signingKey: string;
+  /** What the private keys of certificates are sealed to. */
+  fleetPublicKey: FleetPublicKey;
+  /** Files and folders of manifests. */
+  manifests: string[];
+  /** Manifests that are in no file: what the caller made itself, keys among it. Secret. */
+  inlineManifests: string[];
+  controllerName: string;
+  /** Address that Gateways report in their status. */
+  statusAddress: string;
+  /** Folder for the leader's lock and what outlives a restart. */
+  stateDir: string;
+  /** 0 = any free port. */
+  adminPort: number;
+}
+
+const KEYS = [
+  "fleet",
+  "natsUrl",
+  "natsSeed",
+  "signingKey",
+  "fleetPublicKey",
+  "manifests",
+  "inlineManifests",
+  "controllerName",
+  "statusAddress",
+  "stateDir",
+  "adminPort",
+] as const;
+
+/** Checks a bootstrap value. Throws a `ParseError` that names the setting. */
+export function parseControllerConfig(value: unknown): ControllerConfig {
+  const config = parseObject(value, { path: "", keys: KEYS });
+  return {
+    fleet: parseString(config.fleet, "fleet"),
+    natsUrl: parseString(config.natsUrl, "natsUrl"),
+    natsSeed: parseString(config.natsSeed, "natsSeed"),
+    signingKey: parseString(config.signingKey, "signingKey"),
+    fleetPublicKey: parsePublicKey(config.fleetPublicKey),
+    manifests: parseStrings(config.manifests, "manifests"),
+    inlineManifests: parseStrings(config.inlineManifests ?? [], "inlineManifests"),
+    controllerName: parseOptionalString(
+      config.controllerName,
+      "controllerName",
+      DEFAULT_CONTROLLER_NAME,
+    ),
+    statusAddress: parseString(config.statusAddress, "statusAddress"),
+    stateDir: parseString(config.stateDir, "stateDir"),
+    adminPort: parseInteger(config.adminPort, {
+      path: "adminPort",
+      min: 0,
+      max: 65_535,
+      fallback: 0,
+    }),
+  };
+}

@@ -1,0 +1,238 @@
+/**
+ * The controller's loop: changes → compile → binds → publish → status. One compile at a time; a
+ * change that arrives meanwhile is taken by the next.
+ */
+import type { Clock } from "../shared/lib/clock.ts";
+import type { Logger } from "../shared/lib/log.ts";
+import { gatewayScope } from "../shared/snapshot/ids.ts";
+import type { CertificateCache } from "./attach/certificates.ts";
+import { compile } from "./compile.ts";
+import type { CompileResult } from "./compile.ts";
+import { allocateBinds, bindMap } from "./infra/binds.ts";
+import type { ControllerMetrics } from "./observe/metrics.ts";
+import { ProgrammedLatch } from "./programmed.ts";
+import type { ReadyVersions } from "./programmed.ts";
+import type { Publisher, PublishResult } from "./publish/publisher.ts";
+import type { Batch, Problem } from "./source/batch.ts";
+import { mergeStatus } from "./status/merge.ts";
+import type { StoredStatus } from "./status/merge.ts";
+import type { ProxyReport, StatusReport } from "./status_report.ts";
+import { ObjectStore } from "./store/store.ts";
+
+/** What the fleet says about itself. */
+export interface FleetView {
+  readyVersions(): ReadyVersions;
+  /** Fleet ports that some proxy could not bind. */
+  unusablePorts(): ReadonlySet<number>;
+  reports(): ProxyReport[];
+}
+
+export interface LoopOptions {
+  publisher: Pick<Publisher, "publish">;
+  fleet: FleetView;
+  controllerName: string;
+  /** Address that Gateways report. */
+  statusAddress: string;
+  /** Gateway port → the fleet port that it should get. */
+  preferredPort: (port: number) => number;
+  metrics: ControllerMetrics;
+  clock: Clock;
+  log: Logger;
+}
+
+/** Milliseconds that a status waits for acknowledgements, so that it is one write. */
+const STATUS_HOLD = 300;
+/** Milliseconds that a port stays unused after a proxy could not bind it. */
+const PORT_QUARANTINE = 10 * 60_000;
+
+type Allocated = Map<string, Map<number, number>>;
+
+export class ControllerLoop {
+  readonly #options: LoopOptions;
+  readonly #store = new ObjectStore();
+  readonly #latch = new ProgrammedLatch();
+  readonly #certificates: CertificateCache = new WeakMap();
+  readonly #statuses = new Map<string, StoredStatus>();
+  /** Fleet port → monotonic milliseconds until which it is not used. */
+  readonly #quarantine = new Map<number, number>();
+  /** Source name → its problems. */
+  readonly #problems = new Map<string, readonly Problem[]>();
+  readonly #published = new Map<string, { version: number; digest: string }>();
+  #binds: Allocated = new Map();
+  #result: CompileResult | undefined;
+  #dirty = false;
+  #running = false;
+  #leading = false;
+  #statusTimer: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+
+  constructor(options: LoopOptions) {
+    this.#options = options;
+  }
+
+  /** Takes a change from a source. */
+  onBatch(source: string, batch: Batch): void {
+    const { metrics, log } = this.#options;
+    this.#problems.set(source, batch.problems);
+    for (const severity of ["error", "warning"] as const) {
+      const count = this.#allProblems().filter((problem) => problem.severity === severity).length;
+      metrics.sourceProblems.set({ severity }, count);
+    }
+    for (const { kind } of batch.upserts) metrics.objectChanges.inc({ kind });
+    for (const key of batch.deletes) metrics.objectChanges.inc({ kind: key.split("/")[0] ?? "" });
+    if (!this.#store.apply(batch)) return;
+    log.debug("objects_changed", { upserts: batch.upserts.length, deletes: batch.deletes.length });
+    this.trigger();
+  }
+
+  /** Compiles and publishes as soon as nothing else runs. */
+  trigger(): void {
+    this.#dirty = true;
+    if (!this.#running && !this.#closed) void this.#run();
+  }
+
+  /** The fleet said something new: acknowledgements, or a port that could not be bound. */
+  onFleetChanged(): void {
+    const { fleet, clock, metrics } = this.#options;
+    const now = clock.monotonic();
+    metrics.readyProxies.set(fleet.readyVersions().length);
+    const used = new Set([...this.#binds.values()].flatMap((ports) => [...ports.values()]));
+    let moved = false;
+    for (const port of fleet.unusablePorts()) {
+      if (!used.has(port) || this.#quarantine.has(port)) continue;
+      this.#quarantine.set(port, now + PORT_QUARANTINE);
+      moved = true;
+    }
+    if (moved) this.trigger();
+    if (this.#latch.update(fleet.readyVersions(), now)) this.#updateStatuses();
+  }
+
+  report(): StatusReport {
+    return {
+      leading: this.#leading,
+      objects: Object.fromEntries(this.#statuses),
+      scopes: Object.fromEntries(this.#published),
+      proxies: this.#options.fleet.reports(),
+      problems: this.#allProblems(),
+      diagnostics: [...this.#result?.diagnostics ?? []],
+    };
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#statusTimer);
+  }
+
+  #allProblems(): Problem[] {
+    return [...this.#problems.values()].flat();
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (this.#dirty && !this.#closed) {
+      this.#dirty = false;
+      await this.#pass();
+    }
+    this.#running = false;
+  }
+
+  async #pass(): Promise<void> {
+    const { publisher, metrics, clock } = this.#options;
+    const start = clock.monotonic();
+    const result = this.#compile();
+    metrics.compileSeconds.observe((clock.monotonic() - start) / 1000);
+    const binds = this.#allocate(result);
+    const published = await publisher.publish({
+      scopes: result.scopes,
+      endpoints: result.endpoints,
+      certificates: result.certificates,
+      binds: new Map([...binds].map(([scope, ports]) => [scope, bindMap(ports)])),
+    });
+    metrics.publishSeconds.observe((clock.monotonic() - start) / 1000);
+    this.#take(published);
+    this.#holdStatuses();
+  }
+
+  #compile(): CompileResult {
+    const { controllerName, statusAddress } = this.#options;
+    const result = compile(this.#store.view(), {
+      controllerName,
+      certificateCache: this.#certificates,
+      programmed: (scope, generation) => this.#latch.programmed(scope, generation),
+      addresses: () => [{ type: "IPAddress", value: statusAddress }],
+    });
+    this.#result = result;
+    return result;
+  }
+
+  #allocate(result: CompileResult): Allocated {
+    const { clock, preferredPort, log } = this.#options;
+    const now = clock.monotonic();
+    for (const [port, until] of this.#quarantine) {
+      if (until <= now) this.#quarantine.delete(port);
+    }
+    const requests = [...result.scopes].map(([scope, { resources }]) => ({
+      scope,
+      ports: [...resources.values()].flatMap((resource) =>
+        resource.kind === "listener" ? [resource.port] : []
+      ),
+    }));
+    const { binds, exhausted } = allocateBinds(requests, {
+      previous: this.#binds,
+      unusable: new Set(this.#quarantine.keys()),
+      preferred: preferredPort,
+    });
+    for (const { scope, port } of exhausted) log.error("no_fleet_port_left", { scope, port });
+    this.#binds = binds;
+    return binds;
+  }
+
+  #take(published: PublishResult): void {
+    const { metrics, log } = this.#options;
+    this.#leading = published.kind === "published";
+    metrics.leader.set(this.#leading ? 1 : 0);
+    if (published.kind !== "published") return;
+    this.#published.clear();
+    for (const [scope, { version, digest, changed }] of published.scopes) {
+      this.#published.set(scope, { version, digest });
+      if (changed) {
+        metrics.versions.inc();
+        log.info("version_published", { scope, version });
+      }
+    }
+    metrics.oversize.set(published.oversize.length);
+    for (const { scope, message } of published.oversize) {
+      log.error("snapshot_too_large", { scope, message });
+    }
+    for (const gateway of this.#store.view().list("Gateway")) {
+      const { namespace, name, generation } = gateway.meta;
+      const scope = gatewayScope(namespace, name);
+      const version = published.scopes.get(scope)?.version;
+      if (version !== undefined) this.#latch.published(scope, generation, version);
+    }
+    this.#latch.retain(new Set(published.scopes.keys()));
+  }
+
+  /** Gives acknowledgements a moment, then writes statuses once for everything since. */
+  #holdStatuses(): void {
+    if (this.#statusTimer !== undefined || this.#closed) return;
+    this.#statusTimer = setTimeout(() => {
+      this.#statusTimer = undefined;
+      this.#latch.update(this.#options.fleet.readyVersions(), this.#options.clock.monotonic());
+      this.#updateStatuses();
+    }, STATUS_HOLD);
+  }
+
+  #updateStatuses(): void {
+    const { clock, controllerName, metrics } = this.#options;
+    const { statuses } = this.#compile();
+    for (const key of this.#statuses.keys()) if (!statuses.has(key)) this.#statuses.delete(key);
+    for (const [key, desired] of statuses) {
+      const before = this.#statuses.get(key);
+      const after = mergeStatus(before, desired, { now: clock.now(), controllerName });
+      if (after === before) continue;
+      this.#statuses.set(key, after);
+      metrics.statusUpdates.inc();
+    }
+  }
+}

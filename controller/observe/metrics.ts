@@ -1,0 +1,74 @@
+/** The controller's metrics (prom-client), declared in one place. */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+
+export class ControllerMetrics {
+  readonly registry: Registry = new Registry();
+  readonly #registers = [this.registry];
+
+  readonly objectChanges = new Counter({
+    name: "lgw_controller_object_changes_total",
+    help: "Objects added, changed or removed, by kind",
+    labelNames: ["kind"],
+    registers: this.#registers,
+  });
+  readonly compileSeconds = new Histogram({
+    name: "lgw_controller_compile_duration_seconds",
+    help: "Time to compile all objects",
+    buckets: SECONDS,
+    registers: this.#registers,
+  });
+  readonly publishSeconds = new Histogram({
+    name: "lgw_controller_publish_duration_seconds",
+    help: "Time from a change to its versions being stored on the bus",
+    buckets: SECONDS,
+    registers: this.#registers,
+  });
+  readonly versions = new Counter({
+    name: "lgw_controller_snapshot_versions_total",
+    help: "Versions published",
+    registers: this.#registers,
+  });
+  readonly publishedBytes = new Counter({
+    name: "lgw_controller_published_bytes_total",
+    help: "Bytes of message bodies stored on the bus",
+    registers: this.#registers,
+  });
+  readonly publishErrors = new Counter({
+    name: "lgw_controller_publish_errors_total",
+    help: "Publishes that failed and are tried again",
+    registers: this.#registers,
+  });
+  readonly oversize = new Gauge({
+    name: "lgw_controller_snapshot_oversize",
+    help: "Scopes whose content does not fit onto the bus",
+    registers: this.#registers,
+  });
+  readonly sourceProblems = new Gauge({
+    name: "lgw_controller_source_problems",
+    help: "Problems in the manifests now, by severity",
+    labelNames: ["severity"],
+    registers: this.#registers,
+  });
+  readonly statusUpdates = new Counter({
+    name: "lgw_controller_status_updates_total",
+    help: "Statuses that changed",
+    registers: this.#registers,
+  });
+  readonly leader = new Gauge({
+    name: "lgw_controller_leader",
+    help: "1 while this controller leads",
+    registers: this.#registers,
+  });
+  readonly readyProxies = new Gauge({
+    name: "lgw_controller_ready_proxies",
+    help: "Proxies that say they are ready",
+    registers: this.#registers,
+  });
+
+  /** The exposition text and its content type. */
+  async expose(): Promise<{ contentType: string; text: string }> {
+    return { contentType: this.registry.contentType, text: await this.registry.metrics() };
+  }
+}

@@ -1,0 +1,38 @@
+import { assertEquals } from "@std/assert";
+import { ProgrammedLatch } from "./programmed.ts";
+
+const scope = "gateway/ns/gw";
+const at = (version: number) => new Map([[scope, version]]);
+
+Deno.test("ProgrammedLatch waits until every ready proxy acknowledged the version", () => {
+  const latch = new ProgrammedLatch();
+  assertEquals(latch.programmed(scope, 1), undefined);
+  latch.published(scope, 1, 5);
+  assertEquals(latch.update([at(5), at(4)], 0), false);
+  assertEquals(latch.programmed(scope, 1), false);
+  assertEquals(latch.update([at(5), at(6)], 0), true);
+  assertEquals(latch.programmed(scope, 1), true);
+});
+
+Deno.test("ProgrammedLatch is latched per generation", () => {
+  const latch = new ProgrammedLatch();
+  latch.published(scope, 1, 5);
+  latch.update([at(5)], 0);
+  latch.update([at(5), new Map()], 0);
+  latch.published(scope, 1, 9);
+  assertEquals(latch.programmed(scope, 1), true);
+  latch.published(scope, 2, 6);
+  assertEquals(latch.programmed(scope, 2), false);
+  assertEquals(latch.programmed(scope, 1), undefined);
+});
+
+Deno.test("ProgrammedLatch turns false only after 30 s without a ready proxy", () => {
+  const latch = new ProgrammedLatch();
+  latch.published(scope, 1, 5);
+  latch.update([at(5)], 0);
+  assertEquals(latch.update([], 1_000), false);
+  assertEquals(latch.update([], 30_999), false);
+  assertEquals(latch.update([], 31_000), true);
+  assertEquals(latch.programmed(scope, 1), false);
+  assertEquals(latch.update([at(5)], 32_000), true);
+});

@@ -1,0 +1,54 @@
+/** Which messages go to the bus together. */
+import { MAX_CHUNKS } from "../../shared/snapshot/chunks.ts";
+import type { OutMessage } from "../../shared/bus/transport.ts";
+import type { ScopePlan } from "./plan_scope.ts";
+import type { OversizeScope } from "./publisher.ts";
+
+/** The bus refuses more messages in one batch (10199). */
+const MAX_BATCH = MAX_CHUNKS;
+
+/** A plan as it travels. */
+export interface SizedPlan {
+  plan: ScopePlan;
+  messages: { type: "delta" | "checkpoint"; out: OutMessage }[];
+  /** Stored bytes, estimated. */
+  bytes: number;
+}
+
+/**
+ * Groups plans into batches; a plan is never split, since its messages follow one another.
+ * @param options.room bytes of the stream: a plan above it can never be stored.
+ */
+export function groupPlans(
+  plans: readonly SizedPlan[],
+  options: { room: number },
+): { batches: SizedPlan[][]; oversize: OversizeScope[] } {
+  const batches: SizedPlan[][] = [];
+  const oversize: OversizeScope[] = [];
+  let current: SizedPlan[] = [];
+  let count = 0;
+  for (const sized of plans) {
+    const problem = problemOf(sized, options.room);
+    if (problem !== undefined) {
+      oversize.push({ scope: sized.plan.scope, bytes: sized.bytes, message: problem });
+      continue;
+    }
+    if (count + sized.messages.length > MAX_BATCH) {
+      batches.push(current);
+      current = [];
+      count = 0;
+    }
+    current.push(sized);
+    count += sized.messages.length;
+  }
+  if (current.length > 0) batches.push(current);
+  return { batches, oversize };
+}
+
+function problemOf(sized: SizedPlan, room: number): string | undefined {
+  if (sized.messages.length > MAX_BATCH) {
+    return `needs ${sized.messages.length} messages, at most ${MAX_BATCH} fit into one batch`;
+  }
+  if (sized.bytes > room) return `${sized.bytes} bytes do not fit into LGW_CURRENT (${room})`;
+  return undefined;
+}

@@ -1,0 +1,335 @@
+import { assert, assertEquals } from "@std/assert";
+import { startTestServer, type TestServer } from "../../shared/bus/testing.ts";
+import { snapshotSubject, valueSubject } from "../../shared/bus/subjects.ts";
+import type { BusWriter, OutMessage } from "../../shared/bus/transport.ts";
+import { openNatsBus } from "../../shared/bus/transport_nats.ts";
+import { ApplyLoop, type ApplyLoopOptions } from "../../shared/dataplane/apply/apply_loop.ts";
+import { LastGood } from "../../shared/dataplane/apply/last_good.ts";
+import { RecordingTarget } from "../../shared/dataplane/apply/testing.ts";
+import { type FleetPrivateKey, generateFleetKey } from "../../shared/secrets/fleet_key.ts";
+import { publicHalf } from "../../shared/secrets/fleet_key.ts";
+import { createSigner, generateSigningKey } from "../../shared/snapshot/keys.ts";
+import { Acks } from "./acks.ts";
+import { Publisher, type PublishResult } from "./publisher.ts";
+import { SAMPLE_SCOPE, sampleDesired } from "./testing.ts";
+import { type CertificateMaterial, RedactedText } from "./types.ts";
+
+const KEY = generateSigningKey();
+const CERTIFICATE: CertificateMaterial = {
+  slot: "cert/default/web",
+  chain: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+  key: new RedactedText("-----BEGIN PRIVATE KEY-----\nBBBB\n-----END PRIVATE KEY-----\n"),
+  fingerprint: "sha256:" + "0".repeat(64),
+};
+
+/** Wakes whoever waits for a condition each time something happens. */
+class Signal {
+  #waiting: (() => void)[] = [];
+  readonly fire = () => {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const wake of waiting) wake();
+  };
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+}
+
+function open(server: TestServer, user: string): BusWriter {
+  return openNatsBus({ servers: server.url, user, password: server.passwordOf(user) });
+}
+
+/** A proxy on its own connection with the proxy user's permissions. */
+class TestProxy {
+  readonly target = new RecordingTarget();
+  readonly refusals: string[] = [];
+  readonly signal = new Signal();
+  readonly bus: BusWriter;
+  readonly loop: ApplyLoop;
+
+  constructor(server: TestServer, options: Partial<ApplyLoopOptions> = {}) {
+    this.bus = open(server, "proxy");
+    this.loop = new ApplyLoop({
+      bus: this.bus,
+      fleet: "default",
+      proxy: "p1",
+      publicKeys: [KEY.publicKey],
+      target: this.target,
+      hooks: {
+        onSwap: this.signal.fire,
+        onValue: this.signal.fire,
+        onReady: this.signal.fire,
+        onScopeRemoved: this.signal.fire,
+        onRefused: (_, reason) => {
+          this.refusals.push(reason);
+          this.signal.fire();
+        },
+      },
+      ...options,
+    });
+    this.loop.start();
+  }
+
+  version(): number {
+    return this.target.snapshots.get(SAMPLE_SCOPE)?.version ?? 0;
+  }
+
+  serves(version: number): Promise<void> {
+    return this.signal.until(() => this.version() === version);
+  }
+
+  async close(): Promise<void> {
+    await this.loop.close();
+    await this.bus.close();
+  }
+}
+
+interface Controller {
+  bus: BusWriter;
+  acks: Acks;
+  acked: Signal;
+  publisher: Publisher;
+  close(): Promise<void>;
+}
+
+function startController(server: TestServer, fleetKey?: FleetPrivateKey): Controller {
+  const bus = open(server, "controller");
+  const acked = new Signal();
+  const acks = new Acks({ bus, fleet: "default", onChange: acked.fire });
+  const publisher = new Publisher({
+    bus,
+    fleet: "default",
+    signer: createSigner(KEY.privateKey),
+    holder: "test",
+    acks,
+    ...(fleetKey === undefined ? {} : { fleetKey: publicHalf(fleetKey) }),
+  });
+  return {
+    bus,
+    acks,
+    acked,
+    publisher,
+    async close() {
+      await publisher.close();
+      await acks.close();
+      await bus.close();
+    },
+  };
+}
+
+function published(result: PublishResult): Extract<PublishResult, { kind: "published" }> {
+  assert(result.kind === "published", `expected a publish, got ${result.kind}`);
+  return result;
+}
+
+Deno.test("a change travels from publisher to data plane and its acknowledgement back", async (t) => {
+  const server = await startTestServer();
+  const fleetKey = await generateFleetKey();
+  const controller = startController(server, fleetKey);
+  const proxy = new TestProxy(server, { fleetKey });
+  const { publisher, acks, acked } = controller;
+  let lineage = "";
+  try {
+    await t.step("version 1 serves with endpoints, binds and the opened certificate", async () => {
+      const desired = sampleDesired({ paths: ["/a"], certificates: [CERTIFICATE] });
+      lineage = published(await publisher.publish(desired)).lineage;
+      await proxy.serves(1);
+      await proxy.loop.whenReady();
+      assertEquals([...proxy.target.endpoints.keys()], ["default/app/80"]);
+      assertEquals(proxy.target.binds.get(SAMPLE_SCOPE)?.ports, [{ port: 80, fleetPort: 8080 }]);
+      const certificate = proxy.target.certificates.get(CERTIFICATE.slot);
+      assertEquals(certificate?.key, CERTIFICATE.key.reveal());
+      assertEquals(proxy.refusals, []);
+    });
+    await t.step("a delta hands over only what changed", async () => {
+      await publisher.publish(sampleDesired({ paths: ["/b"], certificates: [CERTIFICATE] }));
+      await proxy.serves(2);
+      const changed = proxy.target.snapshots.get(SAMPLE_SCOPE)?.changed;
+      assertEquals([...(changed ?? [])], ["httproute/default/r0"]);
+    });
+    await t.step("the heartbeat acknowledges the version", async () => {
+      await acked.until(() => acks.of(SAMPLE_SCOPE, { lineage, version: 2 }).acknowledged === 1);
+      const ack = acks.proxies().get("p1")?.scopes.get(SAMPLE_SCOPE);
+      assertEquals(ack?.degraded, false);
+      assertEquals(ack?.digest, proxy.target.snapshots.get(SAMPLE_SCOPE)?.digest);
+    });
+    await t.step("endpoints change without a version", async () => {
+      const next = sampleDesired({
+        paths: ["/b"],
+        certificates: [CERTIFICATE],
+        endpointPort: 9001,
+      });
+      await publisher.publish(next);
+      await proxy.signal.until(() =>
+        proxy.target.endpoints.get("default/app/80")?.endpoints[0]?.port === 9001
+      );
+      assertEquals(proxy.version(), 2);
+    });
+    await t.step("a second proxy starts from the newest checkpoint", async () => {
+      const late = new TestProxy(server, { fleetKey, proxy: "p2" });
+      await late.loop.whenReady();
+      assertEquals(late.version(), 2);
+      assertEquals(late.target.swaps, [`${SAMPLE_SCOPE}@2`]);
+      await late.close();
+    });
+    await t.step("a killed bus comes back, secrets are refilled, versions go on", async () => {
+      await server.kill();
+      await server.start();
+      const paths = ["/c"];
+      await publisher.publish(sampleDesired({ paths, certificates: [CERTIFICATE] }));
+      await proxy.serves(3);
+      const fresh = new TestProxy(server, { fleetKey, proxy: "p3" });
+      await fresh.loop.whenReady();
+      await fresh.signal.until(() => fresh.target.certificates.size === 1);
+      await fresh.close();
+      assertEquals(proxy.refusals, []);
+    });
+    await t.step("a scope that goes is dropped with its data", async () => {
+      await publisher.publish({
+        scopes: new Map(),
+        endpoints: new Map(),
+        certificates: new Map(),
+        binds: new Map(),
+      });
+      await proxy.signal.until(() => proxy.target.snapshots.size === 0);
+      assertEquals(proxy.target.endpoints.size, 0);
+      assertEquals(proxy.target.binds.size, 0);
+    });
+  } finally {
+    await proxy.close();
+    await controller.close();
+    await server.close();
+  }
+});
+
+Deno.test("what does not verify on the bus is refused and the last good keeps serving", async (t) => {
+  const server = await startTestServer();
+  const controller = startController(server);
+  const proxy = new TestProxy(server);
+  const { publisher, bus } = controller;
+  const delta = snapshotSubject(SAMPLE_SCOPE, "delta");
+  const checkpoint = snapshotSubject(SAMPLE_SCOPE, "checkpoint");
+  const newest = async (subject: string) => {
+    const message = await bus.last("LGW_CURRENT", subject);
+    assert(message !== undefined);
+    return message.signed;
+  };
+  /** Puts a message onto the stream past the publisher and waits for its refusal. */
+  const refused = async (message: OutMessage, reason: string) => {
+    const before = proxy.refusals.length;
+    const { headers } = message.signed;
+    const plain = Object.fromEntries(
+      Object.entries(headers).filter(([name]) => name !== "Lgw-First"),
+    );
+    bus.send({ ...message, signed: { ...message.signed, headers: plain } });
+    await proxy.signal.until(() => proxy.refusals.length > before);
+    assertEquals(proxy.refusals.slice(before), [reason]);
+  };
+  try {
+    await publisher.publish(sampleDesired({ paths: ["/a"] }));
+    await publisher.publish(sampleDesired({ paths: ["/b"] }));
+    await proxy.serves(2);
+    const served = proxy.target.snapshots.get(SAMPLE_SCOPE);
+    const good = await newest(delta);
+    await t.step("a flipped byte", async () => {
+      const body = good.body.slice();
+      body[body.length >> 1] = (body[body.length >> 1] ?? 0) ^ 1;
+      await refused({ subject: delta, signed: { ...good, body } }, "signature");
+    });
+    await t.step("an old version", async () => {
+      await refused({ subject: delta, signed: good }, "version");
+    });
+    await t.step("another scope's message", async () => {
+      const foreign = await newest(snapshotSubject("fleet/default", "checkpoint"));
+      await refused({ subject: checkpoint, signed: foreign }, "scope");
+    });
+    await t.step("an unknown key", async () => {
+      const headers = { ...good.headers, "Lgw-Key-Id": "0123456789abcdef" };
+      await refused({ subject: delta, signed: { ...good, headers } }, "key");
+    });
+    await t.step("a missing chunk", async () => {
+      const headers = { ...good.headers, "Lgw-Chunk": "2/2", "Lgw-Whole": "sha256:00" };
+      await refused({ subject: delta, signed: { ...good, headers } }, "chunk");
+    });
+    await t.step("last-value data under another key's subject", async () => {
+      const set = await bus.last("LGW_STATE", valueSubject("endpoints", "default/app/80"));
+      assert(set !== undefined);
+      const subject = valueSubject("endpoints", "default/other/80");
+      await refused({ subject, signed: set.signed }, "scope");
+    });
+    await t.step("what the data plane cannot compile", async () => {
+      proxy.target.problem = "no such thing";
+      await publisher.publish(sampleDesired({ paths: ["/c"] }));
+      await proxy.signal.until(() => proxy.refusals.at(-1) === "compile");
+      proxy.target.problem = "";
+    });
+    assertEquals(proxy.target.snapshots.get(SAMPLE_SCOPE), served);
+    await t.step("the next good version serves, whatever stood before it", async () => {
+      const result = published(await publisher.publish(sampleDesired({ paths: ["/d"] })));
+      const version = result.scopes.get(SAMPLE_SCOPE)?.version ?? 0;
+      await proxy.serves(version);
+      assertEquals(
+        proxy.target.snapshots.get(SAMPLE_SCOPE)?.digest,
+        result.scopes.get(SAMPLE_SCOPE)?.digest,
+      );
+    });
+    await t.step("a stale leader", async () => {
+      const stale = startController(server);
+      await stale.publisher.publish(sampleDesired({ paths: ["/e"] }));
+      const old = await newest(checkpoint);
+      const next = startController(server);
+      const result = published(await next.publisher.publish(sampleDesired({ paths: ["/f"] })));
+      await proxy.serves(result.scopes.get(SAMPLE_SCOPE)?.version ?? 0);
+      await refused({ subject: checkpoint, signed: old }, "epoch");
+      await stale.close();
+      await next.close();
+    });
+  } finally {
+    await proxy.close();
+    await controller.close();
+    await server.close();
+  }
+});
+
+Deno.test("a proxy starts from its local copy while the bus is away, and catches up", async () => {
+  const server = await startTestServer();
+  const folder = await Deno.makeTempDir({ prefix: "lgw-copy-" });
+  const copy = () =>
+    new LastGood({
+      folder,
+      onError: (error) => {
+        throw error;
+      },
+    });
+  const fleetKey = await generateFleetKey();
+  const controller = startController(server, fleetKey);
+  try {
+    const desired = sampleDesired({ paths: ["/a", "/b", "/c"], certificates: [CERTIFICATE] });
+    await controller.publisher.publish(desired);
+    const first = new TestProxy(server, { lastGood: copy(), fleetKey });
+    await first.loop.whenReady();
+    await controller.publisher.publish(sampleDesired({ paths: ["/z", "/b", "/c"] }));
+    await first.serves(2);
+    await first.close();
+    for await (const entry of Deno.readDir(folder)) {
+      const text = await Deno.readTextFile(`${folder}/${entry.name}`);
+      assert(!text.includes("secret") && !text.includes("PRIVATE"), entry.name);
+    }
+    await server.kill();
+    const second = new TestProxy(server, { lastGood: copy(), fleetKey, lastGoodAfter: 1 });
+    await second.serves(2);
+    await second.loop.whenReady();
+    assertEquals(second.target.endpoints.size, 1);
+    assertEquals(second.target.binds.size, 1);
+    assertEquals(second.target.certificates.size, 0);
+    await server.start();
+    await controller.publisher.publish(sampleDesired({ paths: ["/y", "/b", "/c"] }));
+    await second.serves(3);
+    assertEquals(second.refusals, []);
+    await second.close();
+  } finally {
+    await controller.close();
+    await server.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,308 @@
+/**
+ * Manifests on disk as the source of objects: one file or a directory, watched.
+ *
+ * A change is read as soon as it is seen. What a file adds or changes goes out at once; what it no
+ * longer has goes only after the file was quiet for a while, because a file that is being written,
+ * and one that an editor replaces, looks for a moment like a file with fewer objects.
+ */
+import { dirname, join } from "node:path";
+import { type Clock, systemClock } from "../../../shared/lib/clock.ts";
+import { errorMessage, type Logger, silentLogger } from "../../../shared/lib/log.ts";
+import type { Batch } from "../batch.ts";
+import { ManifestSet, type ManifestSetOptions, type Remembered } from "./manifest_set.ts";
+import { type FileStamp, isManifestName, sameStamp, stampOf, walkManifests } from "./walk.ts";
+
+/** Larger files are refused: parsing them would stall everything else. */
+const MAX_FILE_BYTES = 16 * 1024 * 1024;
+
+export interface FilesSourceOptions {
+  /** A directory, read recursively, or one file. */
+  path: string;
+  /** Takes every change; the first call has everything there is, and comes before start returns. */
+  onBatch: (batch: Batch) => void;
+  clock?: Clock;
+  logger?: Logger;
+  /** Milliseconds of quiet before removals count. Default 100. */
+  settle?: number;
+  /** Generations and ages of an earlier run ({@linkcode FilesSource.memory}). */
+  known?: ReadonlyMap<string, Remembered>;
+  /** Milliseconds between scans for changes that the watcher missed. Default 5000. */
+  rescan?: number;
+}
+
+/** A running source. */
+export interface FilesSource {
+  /** Generations and ages, for the next run. */
+  memory(): Map<string, Remembered>;
+  /** Stops watching; no batch comes after it resolves. */
+  close(): Promise<void>;
+}
+
+interface Root {
+  /** What is watched and walked, without links. */
+  folder: string;
+  /** The same as the user wrote it, for messages. */
+  shown: string;
+  /** The one file, when the path names a file. */
+  file?: string;
+}
+
+/** Reads everything once. Throws when the path cannot be read. */
+export async function loadManifests(
+  path: string,
+  options: { now?: () => number } = {},
+): Promise<Batch> {
+  const reader = new Reader(await resolveRoot(path), { now: options.now ?? systemClock.now });
+  await reader.readAll();
+  return reader.take();
+}
+
+/** Starts the source. Throws when the path does not exist or cannot be read. */
+export async function startFilesSource(options: FilesSourceOptions): Promise<FilesSource> {
+  const { clock = systemClock } = options;
+  const root = await resolveRoot(options.path);
+  // The watcher starts first: what changes during the first scan is seen by one of the two.
+  const watcher = Deno.watchFs(root.folder, { recursive: root.file === undefined });
+  try {
+    const { known } = options;
+    const reader = new Reader(root, {
+      now: clock.now,
+      ...(known === undefined ? {} : { known }),
+    });
+    await reader.readAll();
+    options.onBatch(reader.take());
+    return new Watch({ ...options, clock, root, reader, watcher });
+  } catch (error) {
+    watcher.close();
+    throw error;
+  }
+}
+
+async function resolveRoot(path: string): Promise<Root> {
+  let info: Deno.FileInfo;
+  try {
+    info = await Deno.stat(path);
+  } catch (error) {
+    throw new Error(`cannot read manifests: "${path}": ${errorMessage(error)}`, { cause: error });
+  }
+  const shown = path.replace(/\/+$/, "") || "/";
+  if (info.isDirectory) return { folder: await Deno.realPath(path), shown };
+  const folder = await Deno.realPath(dirname(path));
+  return { folder, shown: dirname(path), file: join(folder, path.split("/").at(-1) ?? path) };
+}
+
+/** Files → manifest set. */
+class Reader {
+  readonly #root: Root;
+  readonly #set: ManifestSet;
+  readonly #stamps = new Map<string, FileStamp>();
+
+  constructor(root: Root, options: ManifestSetOptions) {
+    this.#root = root;
+    this.#set = new ManifestSet(options);
+  }
+
+  memory(): Map<string, Remembered> {
+    return this.#set.memory();
+  }
+
+  take(): Batch {
+    return this.#set.take();
+  }
+
+  covers(path: string): boolean {
+    if (this.#root.file !== undefined) return path === this.#root.file;
+    return isManifestName(path.slice(path.lastIndexOf("/") + 1));
+  }
+
+  async readAll(): Promise<void> {
+    for (const path of (await this.#list()).keys()) await this.read(path, "apply");
+  }
+
+  /** Paths that are different from what was read last. */
+  async scan(): Promise<string[]> {
+    const found = await this.#list();
+    const changed = [...found].filter(([path, stamp]) => {
+      const known = this.#stamps.get(path);
+      return known === undefined || !sameStamp(known, stamp);
+    }).map(([path]) => path);
+    return [...changed, ...[...this.#stamps.keys()].filter((path) => !found.has(path))];
+  }
+
+  /** Reads one file. Returns true when something that it no longer has was kept for now. */
+  async read(path: string, removals: "hold" | "apply"): Promise<boolean> {
+    const name = this.#shown(path);
+    try {
+      const stamp = await stampOf(path);
+      if (stamp === undefined) return this.#gone(path, removals);
+      this.#stamps.set(path, stamp);
+      if (stamp.size > MAX_FILE_BYTES) {
+        this.#set.setUnreadable(name, `is larger than ${MAX_FILE_BYTES} bytes; split it`);
+        return false;
+      }
+      return this.#set.setFile(name, await Deno.readTextFile(path), { removals });
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return this.#gone(path, removals);
+      this.#set.setUnreadable(name, `cannot be read: ${errorMessage(error)}`);
+      return false;
+    }
+  }
+
+  #gone(path: string, removals: "hold" | "apply"): boolean {
+    if (!this.#stamps.has(path)) return false;
+    if (removals === "hold") return true;
+    this.#stamps.delete(path);
+    this.#set.removeFile(this.#shown(path));
+    return false;
+  }
+
+  async #list(): Promise<Map<string, FileStamp>> {
+    const { file, folder } = this.#root;
+    if (file === undefined) return await walkManifests(folder);
+    const stamp = await stampOf(file);
+    return new Map(stamp === undefined ? [] : [[file, stamp]]);
+  }
+
+  #shown(path: string): string {
+    return `${this.#root.shown}${path.slice(this.#root.folder.length)}`;
+  }
+}
+
+interface WatchOptions extends FilesSourceOptions {
+  clock: Clock;
+  root: Root;
+  reader: Reader;
+  watcher: Deno.FsWatcher;
+}
+
+/** Changes on disk → batches, one at a time. */
+class Watch implements FilesSource {
+  readonly #options: Required<Pick<WatchOptions, "settle" | "rescan" | "logger">> & WatchOptions;
+  readonly #stop = new AbortController();
+  /** Paths to read now. */
+  readonly #queue = new Set<string>();
+  /** Paths whose removals wait for quiet: when they were last seen changing. */
+  readonly #held = new Map<string, number>();
+  /** Paths that were quiet for long enough: their removals count now. */
+  readonly #quiet = new Set<string>();
+  #scan = false;
+  #working: Promise<void> | undefined;
+  #settling: Promise<void> | undefined;
+  readonly #loops: Promise<void>[];
+
+  constructor(options: WatchOptions) {
+    const { settle = 100, rescan = 5000, logger = silentLogger } = options;
+    this.#options = { ...options, settle, rescan, logger };
+    this.#loops = [this.#watch(), this.#rescan()];
+  }
+
+  memory(): Map<string, Remembered> {
+    return this.#options.reader.memory();
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#options.watcher.close();
+    await Promise.all([...this.#loops, this.#working, this.#settling]);
+  }
+
+  async #watch(): Promise<void> {
+    for await (const event of this.#options.watcher) {
+      // Reading a file makes access events too.
+      if (event.kind === "access") continue;
+      for (const path of event.paths) this.#see(path, event.kind);
+      if (event.flag === "rescan") this.#scan = true;
+      this.#work();
+    }
+  }
+
+  #see(path: string, kind: string): void {
+    const { reader, clock, root } = this.#options;
+    if (reader.covers(path)) {
+      this.#queue.add(path);
+      if (this.#held.has(path)) this.#held.set(path, clock.monotonic());
+    } else if (kind !== "modify" && root.file === undefined) {
+      // A folder that came or went is not followed file by file.
+      this.#scan = true;
+    }
+  }
+
+  async #rescan(): Promise<void> {
+    const { clock, rescan } = this.#options;
+    while (await this.#pause(() => clock.delay(rescan, this.#stop.signal))) {
+      this.#scan = true;
+      this.#work();
+    }
+  }
+
+  /** One worker at a time: what comes while it works is taken in its next round. */
+  #work(): void {
+    if (this.#working !== undefined || this.#stop.signal.aborted) return;
+    this.#working = this.#drain().finally(() => this.#working = undefined);
+  }
+
+  async #drain(): Promise<void> {
+    while (
+      (this.#queue.size > 0 || this.#quiet.size > 0 || this.#scan) && !this.#stop.signal.aborted
+    ) {
+      if (this.#scan) await this.#scanNow();
+      const paths = [...this.#queue];
+      const quiet = [...this.#quiet].filter((path) => !this.#queue.has(path));
+      this.#queue.clear();
+      this.#quiet.clear();
+      for (const path of paths) await this.#readHolding(path);
+      for (const path of quiet) await this.#options.reader.read(path, "apply");
+      if (paths.length > 0 || quiet.length > 0) this.#emit();
+    }
+    if (this.#held.size > 0) this.#settling ??= this.#settle();
+  }
+
+  async #readHolding(path: string): Promise<void> {
+    const { reader, clock } = this.#options;
+    if (await reader.read(path, "hold")) this.#held.set(path, clock.monotonic());
+    else this.#held.delete(path);
+  }
+
+  async #scanNow(): Promise<void> {
+    this.#scan = false;
+    try {
+      for (const path of await this.#options.reader.scan()) {
+        if (!this.#held.has(path)) this.#queue.add(path);
+      }
+    } catch (error) {
+      // A list that failed deletes nothing.
+      this.#options.logger.warn("files_scan_failed", { error: errorMessage(error) });
+    }
+  }
+
+  async #settle(): Promise<void> {
+    const { clock, settle } = this.#options;
+    while (this.#held.size > 0) {
+      if (!await this.#pause(() => clock.delay(settle, this.#stop.signal))) return;
+      const now = clock.monotonic();
+      for (const [path, seen] of this.#held) {
+        if (now - seen < settle) continue;
+        this.#held.delete(path);
+        this.#quiet.add(path);
+      }
+      if (this.#quiet.size > 0) this.#work();
+      await this.#working;
+    }
+    this.#settling = undefined;
+  }
+
+  #emit(): void {
+    if (this.#stop.signal.aborted) return;
+    this.#options.onBatch(this.#options.reader.take());
+  }
+
+  /** Waits; false when the source is being closed. */
+  async #pause(wait: () => Promise<void>): Promise<boolean> {
+    try {
+      await wait();
+      return !this.#stop.signal.aborted;
+    } catch {
+      return false;
+    }
+  }
+}

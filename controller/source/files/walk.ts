@@ -1,0 +1,54 @@
+/** The manifest files under a path. */
+
+/** More files than this are refused: a wrong folder was named. */
+export const MAX_FILES = 20_000;
+
+/** Identity of a file's content without reading it. */
+export interface FileStamp {
+  mtime: number;
+  size: number;
+  inode: number;
+}
+
+/** Is this the name of a manifest? Hidden and editor files are not. */
+export function isManifestName(name: string): boolean {
+  return /\.(ya?ml|json)$/.test(name) && !name.startsWith(".");
+}
+
+/**
+ * Absolute paths of all manifests under a directory with their stamps. Links to files are followed
+ * (mounted ConfigMaps are links), links to directories are not. Throws when a directory cannot be
+ * listed, so that a failed list is never taken for an empty one.
+ */
+export async function walkManifests(root: string): Promise<Map<string, FileStamp>> {
+  const found = new Map<string, FileStamp>();
+  const pending = [root];
+  for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
+    for await (const entry of Deno.readDir(folder)) {
+      const path = `${folder}/${entry.name}`;
+      if (entry.isDirectory && !entry.name.startsWith(".")) pending.push(path);
+      if (entry.isDirectory || !isManifestName(entry.name)) continue;
+      const stamp = await stampOf(path);
+      if (stamp !== undefined) found.set(path, stamp);
+      if (found.size > MAX_FILES) {
+        throw new Error(`${root} has more than ${MAX_FILES} manifests; name a smaller folder`);
+      }
+    }
+  }
+  return found;
+}
+
+/** The stamp of a file; undefined when there is none. */
+export async function stampOf(path: string): Promise<FileStamp | undefined> {
+  try {
+    const { isFile, mtime, size, ino } = await Deno.stat(path);
+    return isFile ? { mtime: mtime?.getTime() ?? 0, size, inode: ino ?? 0 } : undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+export function sameStamp(a: FileStamp, b: FileStamp): boolean {
+  return a.mtime === b.mtime && a.size === b.size && a.inode === b.inode;
+}

@@ -1,0 +1,6 @@
+/** What the status of any object should be. */
+import type { GatewayStatus } from "./gateway.ts";
+import type { GatewayClassStatus } from "./gateway_class.ts";
+import type { HttpRouteStatus } from "./http_route.ts";
+
+export type DesiredStatus = GatewayClassStatus | GatewayStatus | HttpRouteStatus;

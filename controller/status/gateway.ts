@@ -1,0 +1,170 @@
+/** Desired status of a Gateway and its listeners. */
+import type { GatewayDecision } from "../attach/gateways.ts";
+import type { ListenerDecision } from "../attach/listeners.ts";
+import { OK, type Outcome, refuse } from "../attach/outcome.ts";
+import type { RouteGroupKind } from "../model/objects.ts";
+import { conditionOf, type DesiredCondition } from "./conditions.ts";
+
+export interface ListenerStatus {
+  name: string;
+  supportedKinds: RouteGroupKind[];
+  attachedRoutes: number;
+  conditions: DesiredCondition[];
+}
+
+export interface StatusAddress {
+  type: string;
+  value: string;
+}
+
+export interface GatewayStatus {
+  kind: "Gateway";
+  addresses: StatusAddress[];
+  conditions: DesiredCondition[];
+  listeners: ListenerStatus[];
+}
+
+export interface GatewayStatusContext {
+  /** Listener name → accepted routes. */
+  attached: ReadonlyMap<string, number>;
+  addresses: readonly StatusAddress[];
+  /** Did every ready proxy acknowledge this generation? undefined = nothing is known yet. */
+  programmed: boolean | undefined;
+}
+
+export function gatewayStatus(
+  decision: GatewayDecision,
+  context: GatewayStatusContext,
+): GatewayStatus {
+  const generation = decision.gateway.meta.generation;
+  return {
+    kind: "Gateway",
+    addresses: [...context.addresses],
+    conditions: [
+      acceptedCondition(decision, generation),
+      programmedCondition({ generation, invalid: gatewayInvalid(decision) }, context.programmed),
+      conditionOf(gatewayRefs(decision), {
+        type: "ResolvedRefs",
+        reason: "ResolvedRefs",
+        message: "all references are resolved",
+        generation,
+      }),
+    ],
+    listeners: decision.listeners.map((listener) => ({
+      name: listener.listener.name,
+      supportedKinds: listener.supportedKinds,
+      attachedRoutes: context.attached.get(listener.listener.name) ?? 0,
+      conditions: listenerConditions(listener, { generation, context, decision }),
+    })),
+  };
+}
+
+/** A Gateway with some good listeners is accepted, but says that others are not. */
+function acceptedCondition(decision: GatewayDecision, generation: number): DesiredCondition {
+  const some = decision.listenersNotValid;
+  return conditionOf(decision.accepted, {
+    type: "Accepted",
+    reason: some ? "ListenersNotValid" : "Accepted",
+    message: some ? "some listeners are not valid; see their conditions" : "accepted",
+    generation,
+  });
+}
+
+/** Why a Gateway cannot be programmed, whatever the proxies say. */
+function gatewayInvalid(decision: GatewayDecision): Outcome<string> {
+  if (!decision.accepted.ok) return refuse("Invalid", decision.accepted.message);
+  if (decision.addressProblem !== undefined) {
+    return refuse("AddressNotUsable", decision.addressProblem);
+  }
+  return decision.listeners.some((listener) => listener.usable)
+    ? OK
+    : refuse("Invalid", "no listener can be served; see their conditions");
+}
+
+interface ProgrammedInput {
+  generation: number;
+  invalid: Outcome<string>;
+}
+
+function programmedCondition(
+  { generation, invalid }: ProgrammedInput,
+  programmed: boolean | undefined,
+): DesiredCondition {
+  if (!invalid.ok || programmed === true) {
+    return conditionOf(invalid, {
+      type: "Programmed",
+      reason: "Programmed",
+      message: "every ready proxy serves this generation",
+      generation,
+    });
+  }
+  return {
+    type: "Programmed",
+    status: programmed === undefined ? "Unknown" : "False",
+    reason: "Pending",
+    message: programmed === undefined
+      ? "waiting for the proxies"
+      : "no ready proxy serves this generation yet",
+    observedGeneration: generation,
+  };
+}
+
+function gatewayRefs({ listeners }: GatewayDecision): Outcome<string> {
+  for (const { listener, resolvedRefs } of listeners) {
+    if (resolvedRefs.ok) continue;
+    return refuse("ListenersNotResolved", `listener "${listener.name}": ${resolvedRefs.message}`);
+  }
+  return OK;
+}
+
+interface ListenerContext {
+  generation: number;
+  context: GatewayStatusContext;
+  decision: GatewayDecision;
+}
+
+function listenerConditions(
+  listener: ListenerDecision,
+  { generation, context, decision }: ListenerContext,
+): DesiredCondition[] {
+  const { accepted, conflicted, resolvedRefs } = listener;
+  return [
+    conditionOf(accepted, {
+      type: "Accepted",
+      reason: "Accepted",
+      message: "accepted",
+      generation,
+    }),
+    programmedCondition(
+      { generation, invalid: listenerInvalid(listener, decision) },
+      context.programmed,
+    ),
+    conditionOf(resolvedRefs, {
+      type: "ResolvedRefs",
+      reason: "ResolvedRefs",
+      message: "all references are resolved",
+      generation,
+    }),
+    conflictedCondition(conflicted, generation),
+  ];
+}
+
+function listenerInvalid(
+  { accepted, resolvedRefs, usable }: ListenerDecision,
+  decision: GatewayDecision,
+): Outcome<string> {
+  if (usable) return OK;
+  const cause = [accepted, resolvedRefs, decision.accepted].find((outcome) => !outcome.ok);
+  return refuse("Invalid", cause === undefined || cause.ok ? "not served" : cause.message);
+}
+
+/** The one condition whose True is bad news. */
+function conflictedCondition(conflicted: Outcome<string>, generation: number): DesiredCondition {
+  return {
+    type: "Conflicted",
+    status: conflicted.ok ? "False" : "True",
+    reason: conflicted.ok ? "NoConflicts" : conflicted.reason,
+    message: conflicted.ok ? "no conflicts" : conflicted.message,
+    observedGeneration: generation,
+  };
+}

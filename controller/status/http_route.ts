@@ -1,0 +1,46 @@
+/** Desired status of an HTTPRoute: one entry per parentRef that names a Gateway of ours. */
+import type { RouteDecision } from "../attach/routes.ts";
+import type { ParentRef } from "../model/objects.ts";
+import { conditionOf, type DesiredCondition } from "./conditions.ts";
+
+export interface RouteParentStatus {
+  /** As declared, defaults included: it is compared by deep equality. */
+  parentRef: ParentRef;
+  controllerName: string;
+  conditions: DesiredCondition[];
+}
+
+export interface HttpRouteStatus {
+  kind: "HTTPRoute";
+  /** Ours; entries of other controllers are not in here and stay as they are. */
+  parents: RouteParentStatus[];
+}
+
+export function httpRouteStatus(
+  { route, parents, resolvedRefs }: RouteDecision,
+  controllerName: string,
+): HttpRouteStatus {
+  const generation = route.meta.generation;
+  return {
+    kind: "HTTPRoute",
+    parents: parents.map(({ parentRef, accepted }) => ({
+      parentRef: { ...parentRef },
+      controllerName,
+      conditions: [
+        conditionOf(accepted, {
+          type: "Accepted",
+          reason: "Accepted",
+          message: "accepted",
+          generation,
+        }),
+        // Set even when the route is not accepted: references are judged on their own.
+        conditionOf(resolvedRefs, {
+          type: "ResolvedRefs",
+          reason: "ResolvedRefs",
+          message: "all references are resolved",
+          generation,
+        }),
+      ],
+    })),
+  };
+}

@@ -1,0 +1,143 @@
+/**
+ * What is stored of an object's status + what should be = what to write. Other controllers' entries
+ * and conditions of unknown types stay as they are, byte for byte; without a change the stored
+ * status itself comes back, so that nothing is written.
+ */
+import type { Condition, DesiredCondition } from "./conditions.ts";
+import type { DesiredStatus } from "./desired.ts";
+import type { HttpRouteStatus, RouteParentStatus } from "./http_route.ts";
+
+/** A status as it is stored: ours and whatever others put there. */
+export interface StoredStatus {
+  conditions?: readonly Condition[];
+  listeners?: readonly StoredListener[];
+  parents?: readonly StoredParent[];
+  readonly [member: string]: unknown;
+}
+
+export interface StoredListener {
+  name: string;
+  conditions?: readonly Condition[];
+  readonly [member: string]: unknown;
+}
+
+export interface StoredParent {
+  controllerName: string;
+  parentRef: RouteParentStatus["parentRef"];
+  conditions?: readonly Condition[];
+  readonly [member: string]: unknown;
+}
+
+export interface MergeOptions {
+  /** Milliseconds since the epoch: the lastTransitionTime of what changes. */
+  now: number;
+  /** Whose route entries are ours. */
+  controllerName: string;
+}
+
+/** The status to store; `previous` itself when nothing changed. */
+export function mergeStatus(
+  previous: StoredStatus | undefined,
+  desired: DesiredStatus,
+  options: MergeOptions,
+): StoredStatus {
+  const merged = merge(previous ?? {}, desired, options);
+  return previous !== undefined && sameJson(previous, merged) ? previous : merged;
+}
+
+function merge(
+  previous: StoredStatus,
+  desired: DesiredStatus,
+  options: MergeOptions,
+): StoredStatus {
+  switch (desired.kind) {
+    case "GatewayClass":
+      return {
+        ...previous,
+        conditions: mergeConditions(previous.conditions, desired.conditions, options),
+        supportedFeatures: desired.supportedFeatures,
+      };
+    case "Gateway":
+      return {
+        ...previous,
+        addresses: desired.addresses,
+        conditions: mergeConditions(previous.conditions, desired.conditions, options),
+        listeners: desired.listeners.map((listener) => {
+          const known = previous.listeners?.find((entry) => entry.name === listener.name);
+          return {
+            ...known,
+            ...listener,
+            conditions: mergeConditions(known?.conditions, listener.conditions, options),
+          };
+        }),
+      };
+    case "HTTPRoute":
+      return { ...previous, parents: mergeParents(previous.parents ?? [], desired, options) };
+  }
+}
+
+/** Entries of ours that nothing wants any more go; others keep their place. */
+function mergeParents(
+  previous: readonly StoredParent[],
+  desired: HttpRouteStatus,
+  options: MergeOptions,
+): StoredParent[] {
+  const wanted = [...desired.parents];
+  const merged: StoredParent[] = [];
+  const write = (parent: RouteParentStatus, known: StoredParent | undefined) =>
+    merged.push({
+      ...known,
+      ...parent,
+      conditions: mergeConditions(known?.conditions, parent.conditions, options),
+    });
+  for (const entry of previous) {
+    if (entry.controllerName !== options.controllerName) {
+      merged.push(entry);
+      continue;
+    }
+    const index = wanted.findIndex(({ parentRef }) => sameJson(parentRef, entry.parentRef));
+    const [parent] = index < 0 ? [] : wanted.splice(index, 1);
+    if (parent !== undefined) write(parent, entry);
+  }
+  for (const parent of wanted) write(parent, undefined);
+  return merged;
+}
+
+/** Keeps foreign types; keeps the time of a condition whose `status` is the same. */
+function mergeConditions(
+  previous: readonly Condition[] | undefined,
+  desired: readonly DesiredCondition[],
+  { now }: MergeOptions,
+): Condition[] {
+  const time = new Date(now).toISOString().replace(/\.\d+Z$/, "Z");
+  const stamp = (condition: DesiredCondition, known: Condition | undefined): Condition => ({
+    ...condition,
+    // A newer generation was seen by someone: it is never lowered.
+    observedGeneration: Math.max(condition.observedGeneration, known?.observedGeneration ?? 0),
+    lastTransitionTime: known?.status === condition.status ? known.lastTransitionTime : time,
+  });
+  const types = new Set(desired.map(({ type }) => type));
+  const known = new Map((previous ?? []).map((condition) => [condition.type, condition]));
+  const kept = (previous ?? []).flatMap((condition) => {
+    if (!types.has(condition.type)) return [condition];
+    const next = desired.find(({ type }) => type === condition.type);
+    return next === undefined ? [] : [stamp(next, condition)];
+  });
+  const added = desired.filter(({ type }) => !known.has(type)).map((condition) =>
+    stamp(condition, undefined)
+  );
+  return [...kept, ...added];
+}
+
+/** Equal as JSON, whatever the order of members. */
+function sameJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (Array.isArray(a) || Array.isArray(b)) {
+    return Array.isArray(a) && Array.isArray(b) && a.length === b.length &&
+      a.every((entry, index) => sameJson(entry, b[index]));
+  }
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  const [x, y] = [Object.entries(a), new Map(Object.entries(b))];
+  return x.length === y.size &&
+    x.every(([name, value]) => y.has(name) && sameJson(value, y.get(name)));
+}

@@ -1,0 +1,118 @@
+import { assertEquals, assertStrictEquals } from "@std/assert";
+import type { DesiredCondition } from "./conditions.ts";
+import type { DesiredStatus } from "./desired.ts";
+import { mergeStatus, type StoredStatus } from "./merge.ts";
+
+const OURS = "networknt.com/light-k8s-gateway";
+const T0 = Date.parse("2026-01-01T00:00:00Z");
+const T1 = Date.parse("2026-01-02T00:00:00Z");
+const options = (now: number) => ({ now, controllerName: OURS });
+
+function condition(type: string, status: "True" | "False", generation: number): DesiredCondition {
+  return { type, status, reason: type, message: "m", observedGeneration: generation };
+}
+
+function gateway(status: "True" | "False", generation: number): DesiredStatus {
+  return {
+    kind: "Gateway",
+    addresses: [],
+    conditions: [
+      condition("Accepted", "True", generation),
+      condition("Programmed", status, generation),
+    ],
+    listeners: [{
+      name: "http",
+      supportedKinds: [],
+      attachedRoutes: 0,
+      conditions: [condition("Programmed", status, generation)],
+    }],
+  };
+}
+
+function route(generation: number, names = ["gw"]): DesiredStatus {
+  return {
+    kind: "HTTPRoute",
+    parents: names.map((name) => ({
+      parentRef: { group: "gateway.networking.k8s.io", kind: "Gateway", name },
+      controllerName: OURS,
+      conditions: [condition("Accepted", "True", generation)],
+    })),
+  };
+}
+
+const STALE = {
+  type: "conformance.gateway.networking.k8s.io/StaleCondition",
+  status: "True",
+  reason: "Stale",
+  message: "",
+  observedGeneration: 1,
+  lastTransitionTime: "2020-01-01T00:00:00Z",
+} as const;
+
+Deno.test("mergeStatus() gives the stored status back when nothing changed", () => {
+  for (const desired of [gateway("True", 1), route(1)]) {
+    const first = mergeStatus(undefined, desired, options(T0));
+    assertStrictEquals(mergeStatus(first, desired, options(T1)), first);
+    const parsed: StoredStatus = JSON.parse(JSON.stringify(first));
+    assertStrictEquals(mergeStatus(parsed, desired, options(T1)), parsed);
+  }
+});
+
+Deno.test("mergeStatus() moves lastTransitionTime only where status changed", () => {
+  const first = mergeStatus(undefined, gateway("False", 1), options(T0));
+  const second = mergeStatus(first, gateway("True", 2), options(T1));
+  assertEquals(
+    second.conditions?.map(({ type, lastTransitionTime, observedGeneration }) => [
+      type,
+      lastTransitionTime,
+      observedGeneration,
+    ]),
+    [["Accepted", "2026-01-01T00:00:00Z", 2], ["Programmed", "2026-01-02T00:00:00Z", 2]],
+  );
+});
+
+Deno.test("mergeStatus() leaves conditions of unknown types as they are (GatewayPreserveForeignConditions)", () => {
+  const first = mergeStatus(undefined, gateway("True", 1), options(T0));
+  const seeded: StoredStatus = {
+    ...first,
+    conditions: [STALE, ...first.conditions ?? []],
+    listeners: first.listeners?.map((listener) => ({
+      ...listener,
+      conditions: [...listener.conditions ?? [], STALE],
+    })) ?? [],
+    attachedListenerSets: 3,
+  };
+  const merged = mergeStatus(seeded, gateway("True", 2), options(T1));
+  assertStrictEquals(merged.conditions?.[0], STALE);
+  assertStrictEquals(merged.listeners?.[0]?.conditions?.[1], STALE);
+  assertEquals(merged.attachedListenerSets, 3);
+  assertEquals(merged.conditions?.[1]?.observedGeneration, 2);
+  assertEquals(merged.listeners?.[0]?.conditions?.[0]?.observedGeneration, 2);
+});
+
+Deno.test("mergeStatus() leaves entries of other controllers as they are (HTTPRoutePreserveForeignStatus)", () => {
+  const foreign = {
+    controllerName: "gateway.networking.k8s.io/stale-controller",
+    parentRef: { group: "gateway.networking.k8s.io", kind: "Gateway", name: "none" },
+    conditions: [{ ...STALE, type: "Accepted" }],
+  };
+  const first = mergeStatus({ parents: [foreign] }, route(1, ["gw", "other"]), options(T0));
+  const second = mergeStatus(first, route(2, ["gw"]), options(T1));
+  assertStrictEquals(second.parents?.[0], foreign);
+  assertEquals(second.parents?.map(({ parentRef }) => parentRef.name), ["none", "gw"]);
+  assertEquals(second.parents?.[1]?.conditions?.[0]?.observedGeneration, 2);
+});
+
+Deno.test("mergeStatus() never lowers an observedGeneration", () => {
+  const first = mergeStatus(undefined, route(5), options(T0));
+  assertStrictEquals(mergeStatus(first, route(4), options(T1)), first);
+});
+
+Deno.test("mergeStatus() drops listeners that the spec no longer has", () => {
+  const first = mergeStatus(
+    { listeners: [{ name: "old", conditions: [] }] },
+    gateway("True", 1),
+    options(T0),
+  );
+  assertEquals(first.listeners?.map(({ name }) => name), ["http"]);
+});

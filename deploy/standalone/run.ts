@@ -1,0 +1,122 @@
+/** `deno task run`: a working gateway on this machine, without a cluster. */
+import { Command } from "commander";
+import { errorMessage } from "../../shared/lib/log.ts";
+import { parse } from "@std/yaml";
+import { startBackends } from "./start_backends.ts";
+import { quickstartGuide, servedSummary } from "./guide.ts";
+import { quickstartSecret } from "./quickstart_secret.ts";
+import { startStack } from "./stack.ts";
+import type { Stack } from "./stack.ts";
+
+const SAMPLES = new URL("../samples/quickstart", import.meta.url).pathname;
+
+interface RunOptions {
+  dir?: string[];
+  state?: string;
+  proxies: number;
+  accessLog: boolean;
+  verbose: boolean;
+}
+
+function parseArguments(args: readonly string[]): RunOptions {
+  const command = new Command("deno task run")
+    .description(
+      "Serves Gateway API manifests on this machine: bus, controller and proxy as processes of\n" +
+        "their own, on loopback. Port 80 is served on 8080 and 443 on 8443. Manifests are watched:\n" +
+        "saving a file changes the gateway at once. Ctrl-C ends everything.",
+    )
+    .option("--dir <path...>", "manifests to serve (file or folder) instead of the quick start")
+    .option("--state <folder>", "keep keys, streams and history here between runs")
+    .option("--proxies <n>", "number of proxies, on 127.0.0.1, 127.0.0.2, …", "1")
+    .option("--access-log", "print a JSON line for every request", false)
+    .option("--verbose", "print the log of every process", false)
+    .addHelpText(
+      "after",
+      "\nExamples:\n" +
+        "  deno task run\n" +
+        "  deno task run --dir my-manifests --state ~/.lgw\n" +
+        "\nWhile it runs: deno task cli status, explain, history.",
+    );
+  command.parse([...args], { from: "user" });
+  const { dir, state, proxies, accessLog, verbose } = command.opts<
+    Omit<RunOptions, "proxies"> & { proxies: string }
+  >();
+  const count = Number(proxies);
+  if (!Number.isInteger(count) || count < 1 || count > 16) {
+    command.error("--proxies: expected an integer from 1 to 16");
+  }
+  return {
+    proxies: count,
+    accessLog,
+    verbose,
+    ...(dir === undefined ? {} : { dir }),
+    ...(state === undefined ? {} : { state }),
+  };
+}
+
+function logLine(verbose: boolean): (process: string, line: string) => void {
+  return (process, line) => {
+    if (verbose || process === "stack" || isWorthShowing(line)) console.log(`[${process}] ${line}`);
+  };
+}
+
+/** Warnings, errors, access log lines, and whatever is not one of our log lines. */
+function isWorthShowing(line: string): boolean {
+  if (!line.startsWith("{")) return line !== "";
+  try {
+    const fields: unknown = parse(line);
+    if (typeof fields !== "object" || fields === null) return true;
+    if ("ready" in fields || "adminPort" in fields) return false;
+    return !("level" in fields) || fields.level === "warn" || fields.level === "error";
+  } catch {
+    return true;
+  }
+}
+
+async function main(): Promise<void> {
+  const options = parseArguments(Deno.args);
+  const quickstart = options.dir === undefined;
+  const stop = Promise.withResolvers<void>();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, () => stop.resolve());
+  }
+  const progress = (message: string) => console.log(`… ${message}`);
+  const tls = quickstart ? await quickstartSecret(new Date()) : undefined;
+  const backends = quickstart ? await startBackends() : undefined;
+  let stack: Stack | undefined;
+  try {
+    stack = await startStack({
+      manifests: await Promise.all((options.dir ?? [SAMPLES]).map((path) => Deno.realPath(path))),
+      inlineManifests: tls === undefined ? [] : [tls.manifest],
+      proxies: options.proxies,
+      accessLog: options.accessLog,
+      env: Deno.env,
+      onProgress: progress,
+      onLog: logLine(options.verbose),
+      ...(options.state === undefined ? {} : { stateDir: options.state }),
+    });
+    const summary = await servedSummary(stack);
+    console.log(summary);
+    if (tls !== undefined) {
+      const certificate = `${stack.stateDir}/quickstart-ca.pem`;
+      await Deno.writeTextFile(certificate, tls.certificate);
+      console.log(quickstartGuide({ samples: SAMPLES, certificate }));
+    }
+    console.log("Ctrl-C ends it.");
+    await stop.promise;
+    console.log("\nending…");
+  } finally {
+    await stack?.stop();
+    await backends?.stop();
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await main();
+    Deno.exit(0);
+  } catch (error) {
+    console.error(errorMessage(error));
+    Deno.exit(1);
+  }
+}

@@ -1,0 +1,288 @@
+/**
+ * The whole gateway on one machine: bus, controller and proxies as separate processes, each told
+ * only what it needs. Started by `deno task run`, by the end-to-end tests and by the benchmarks.
+ */
+import { nkeys } from "nats";
+import type { BusRole } from "../../shared/bus/permissions.ts";
+import { permissionsFor } from "../../shared/bus/permissions.ts";
+import { launchServer } from "../../shared/bus/server/launch.ts";
+import type { LaunchedServer } from "../../shared/bus/server/launch.ts";
+import { locateOptionsFromEnv, locateServer } from "../../shared/bus/server/locate.ts";
+import { systemClock } from "../../shared/lib/clock.ts";
+import { parseInteger, parseObject } from "../../shared/lib/parse.ts";
+import { runtimeFolder, unlinkStackFile, writeStackFile } from "../../shared/lib/stack_file.ts";
+import { generateFleetKey, publicHalf } from "../../shared/secrets/fleet_key.ts";
+import { createSigner, generateSigningKey } from "../../shared/snapshot/keys.ts";
+import { startChild } from "./child.ts";
+import type { Child } from "./child.ts";
+import { KeptAlive } from "./keep_alive.ts";
+
+export interface StackOptions {
+  /** Files and folders of manifests. */
+  manifests: readonly string[];
+  /** Manifests that are in no file. */
+  inlineManifests?: readonly string[];
+  /** Number of proxies; the first binds 127.0.0.1, the second 127.0.0.2, … Default 1. */
+  proxies?: number;
+  /** Folder for the signing key and the streams; kept. Default: a temporary one, removed. */
+  stateDir?: string;
+  accessLog?: boolean;
+  env: Pick<Deno.Env, "get">;
+  /** Told what is being prepared. */
+  onProgress?: (message: string) => void;
+  /** Takes every log line of the processes. */
+  onLog?: (process: string, line: string) => void;
+}
+
+/** A running stack. */
+export interface Stack {
+  readonly stateDir: string;
+  readonly natsUrl: string;
+  /** Undefined when `NATS_URL` names a server of the user's. */
+  readonly bus: KeptAlive<LaunchedServer> | undefined;
+  readonly controller: KeptAlive<Child>;
+  readonly proxies: readonly KeptAlive<Child>[];
+  /** `http://127.0.0.1:<port>` of a process's admin endpoint, as it is now. */
+  adminOf(process: KeptAlive<Child>): string;
+  stop(): Promise<void>;
+}
+
+const FLEET = "standalone";
+const MODULES = {
+  controller: new URL("../../controller/main.ts", import.meta.url).pathname,
+  proxy: new URL("../../proxy/main.ts", import.meta.url).pathname,
+};
+
+/** Address that the n-th proxy binds, from 0. */
+export function proxyAddress(index: number): string {
+  return `127.0.0.${index + 1}`;
+}
+
+/** Starts everything and resolves when every process is up; routes follow within moments. */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const builder = new StackBuilder(options);
+  try {
+    return await builder.start();
+  } catch (error) {
+    await builder.stop();
+    throw error;
+  }
+}
+
+interface Credentials {
+  seed: string;
+  nkey: string;
+  role: BusRole;
+}
+
+class StackBuilder {
+  readonly #options: StackOptions;
+  readonly #temporary: boolean;
+  readonly #linkFolder: string;
+  #stateDir = "";
+  #bus: KeptAlive<LaunchedServer> | undefined;
+  #controller: KeptAlive<Child> | undefined;
+  readonly #proxies: KeptAlive<Child>[] = [];
+  #stopping = false;
+
+  constructor(options: StackOptions) {
+    this.#options = options;
+    this.#temporary = options.stateDir === undefined;
+    this.#linkFolder = runtimeFolder(options.env);
+  }
+
+  async start(): Promise<Stack> {
+    const { env, proxies: count = 1 } = this.#options;
+    this.#stateDir = this.#options.stateDir ?? await Deno.makeTempDir({ prefix: "lgw-" });
+    await Deno.mkdir(this.#stateDir, { recursive: true, mode: 0o700 });
+    this.#stateDir = await Deno.realPath(this.#stateDir);
+    const users = {
+      controller: credentials({ role: "controller", user: "controller" }),
+      proxy: credentials({ role: "proxy", user: "proxy", fleet: FLEET }),
+      reader: credentials({ role: "reader", user: "reader" }),
+    };
+    const natsUrl = env.get("NATS_URL") ?? await this.#startBus(Object.values(users));
+    const signingKey = await this.#signingKey();
+    const fleetKey = await generateFleetKey();
+    const trustedKeys = [createSigner(signingKey).publicKey];
+    this.#progress("starting the controller");
+    const controller = await this.#keep("controller", {
+      script: MODULES.controller,
+      flags: controllerFlags(this.#options.manifests, this.#stateDir),
+      bootstrap: {
+        fleet: FLEET,
+        natsUrl,
+        natsSeed: users.controller.seed,
+        signingKey,
+        fleetPublicKey: publicHalf(fleetKey),
+        manifests: this.#options.manifests,
+        inlineManifests: this.#options.inlineManifests ?? [],
+        statusAddress: proxyAddress(0),
+        stateDir: this.#stateDir,
+      },
+    });
+    this.#controller = controller;
+    this.#progress(count === 1 ? "starting the proxy" : `starting ${count} proxies`);
+    const started = await Promise.all(Array.from({ length: count }, async (_, index) => {
+      const stateDir = `${this.#stateDir}/proxy-${index}`;
+      await Deno.mkdir(stateDir, { recursive: true, mode: 0o700 });
+      return await this.#keep(`proxy-${index}`, {
+        script: MODULES.proxy,
+        flags: proxyFlags(stateDir),
+        bootstrap: {
+          name: `proxy-${index}`,
+          fleet: FLEET,
+          natsUrl,
+          natsSeed: users.proxy.seed,
+          trustedKeys,
+          fleetKey,
+          bindAddress: proxyAddress(index),
+          stateDir,
+          accessLog: this.#options.accessLog ?? false,
+        },
+      });
+    }));
+    this.#proxies.push(...started);
+    await this.#describe({ natsUrl, trustedKeys, reader: users.reader });
+    return {
+      stateDir: this.#stateDir,
+      natsUrl,
+      bus: this.#bus,
+      controller,
+      proxies: this.#proxies,
+      adminOf: (process) => adminUrl(process.current),
+      stop: () => this.stop(),
+    };
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    await Promise.all(this.#proxies.map((proxy) => proxy.stop()));
+    await this.#controller?.stop();
+    await this.#bus?.stop();
+    if (this.#stateDir === "") return;
+    await unlinkStackFile(this.#stateDir, this.#linkFolder);
+    if (this.#temporary) await Deno.remove(this.#stateDir, { recursive: true });
+  }
+
+  async #startBus(users: readonly Credentials[]): Promise<string> {
+    this.#progress("looking for nats-server");
+    const located = await locateServer({
+      ...locateOptionsFromEnv(this.#options.env),
+      onProgress: (message) => this.#progress(message),
+    });
+    this.#progress(`starting nats-server ${located.version}`);
+    let port: number | undefined;
+    const bus = await KeptAlive.start({
+      name: "nats-server",
+      clock: systemClock,
+      onEvent: (message) => this.#log("stack", message),
+      start: async () => {
+        const server = await launchServer({
+          executable: located.path,
+          stateDir: `${this.#stateDir}/nats`,
+          users: users.map(({ nkey, role }) => {
+            const { publish, subscribe } = permissionsFor(role);
+            return {
+              nkey,
+              permissions: { publish: publish.allow, subscribe: subscribe.allow },
+            };
+          }),
+          // The same port after a restart: clients come back by themselves.
+          ...(port === undefined ? {} : { port }),
+        });
+        port = server.port;
+        return server;
+      },
+    });
+    this.#bus = bus;
+    return bus.current.url;
+  }
+
+  /** The key that signs snapshots: new for a temporary stack, else kept with the state. */
+  async #signingKey(): Promise<string> {
+    if (this.#temporary) return generateSigningKey().privateKey;
+    const path = `${this.#stateDir}/signing.key`;
+    try {
+      return (await Deno.readTextFile(path)).trim();
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      const { privateKey } = generateSigningKey();
+      await Deno.writeTextFile(path, `${privateKey}\n`, { mode: 0o600, createNew: true });
+      return privateKey;
+    }
+  }
+
+  #keep(
+    name: string,
+    options: { script: string; flags: readonly string[]; bootstrap: unknown },
+  ): Promise<KeptAlive<Child>> {
+    return KeptAlive.start({
+      name,
+      clock: systemClock,
+      onEvent: (message) => this.#log("stack", message),
+      start: () => startChild({ ...options, name, onLog: (line) => this.#log(name, line) }),
+    });
+  }
+
+  async #describe(
+    options: { natsUrl: string; trustedKeys: string[]; reader: Credentials },
+  ): Promise<void> {
+    const write = () =>
+      writeStackFile(this.#stateDir, {
+        linkFolder: this.#linkFolder,
+        content: {
+          natsUrl: options.natsUrl,
+          fleet: FLEET,
+          readerUser: options.reader.role.user,
+          readerSeed: options.reader.seed,
+          trustedKeys: options.trustedKeys,
+          controllerAdmin: adminUrl((this.#controller as KeptAlive<Child>).current),
+          proxyAdmins: this.#proxies.map(({ current }) => adminUrl(current)),
+        },
+      });
+    await write();
+    // A process that was started again has another admin port.
+    for (const process of [this.#controller as KeptAlive<Child>, ...this.#proxies]) {
+      const follow = async () => {
+        while (!this.#stopping) {
+          await process.restarted;
+          await write();
+        }
+      };
+      void follow();
+    }
+  }
+
+  #progress(message: string): void {
+    this.#options.onProgress?.(message);
+  }
+
+  #log(process: string, line: string): void {
+    this.#options.onLog?.(process, line);
+  }
+}
+
+function credentials(role: BusRole): Credentials {
+  const pair = nkeys.createUser();
+  return { seed: new TextDecoder().decode(pair.getSeed()), nkey: pair.getPublicKey(), role };
+}
+
+function controllerFlags(manifests: readonly string[], stateDir: string): string[] {
+  return [
+    "--allow-net=127.0.0.1,localhost",
+    `--allow-read=${[...manifests, stateDir].join(",")}`,
+    `--allow-write=${stateDir}`,
+  ];
+}
+
+function proxyFlags(stateDir: string): string[] {
+  return ["--allow-net", `--allow-read=${stateDir}`, `--allow-write=${stateDir}`];
+}
+
+function adminUrl(child: Child): string {
+  const ready = parseObject(child.ready, { path: child.name, keys: ["adminPort"] });
+  const port = parseInteger(ready.adminPort, { path: "adminPort", min: 1, max: 65_535 });
+  return `http://127.0.0.1:${port}`;
+}

@@ -1,0 +1,64 @@
+/** What a proxy is told at start. */
+import { parsePrivateKey } from "../shared/secrets/fleet_key.ts";
+import type { FleetPrivateKey } from "../shared/secrets/fleet_key.ts";
+import {
+  parseBoolean,
+  parseInteger,
+  parseObject,
+  parseString,
+  parseStrings,
+} from "../shared/lib/parse.ts";
+
+export interface ProxyConfig {
+  /** Name in heartbeats, unique in the fleet. */
+  name: string;
+  fleet: string;
+  natsUrl: string;
+  /** Seed of the proxy's user nkey. Secret. */
+  natsSeed: string;
+  /** Base64 of the raw Ed25519 public keys whose snapshots are trusted. */
+  trustedKeys: string[];
+  /** Opens the private keys of certificates. Secret. */
+  fleetKey: FleetPrivateKey;
+  bindAddress: string;
+  /** 0 = any free port. */
+  adminPort: number;
+  /** Folder for the verified copy of snapshots; holds nothing secret. */
+  stateDir: string;
+  accessLog: boolean;
+}
+
+const KEYS = [
+  "name",
+  "fleet",
+  "natsUrl",
+  "natsSeed",
+  "trustedKeys",
+  "fleetKey",
+  "bindAddress",
+  "adminPort",
+  "stateDir",
+  "accessLog",
+] as const;
+
+/** Checks a bootstrap value. Throws a `ParseError` that names the setting. */
+export function parseProxyConfig(value: unknown): ProxyConfig {
+  const config = parseObject(value, { path: "", keys: KEYS });
+  return {
+    name: parseString(config.name, "name"),
+    fleet: parseString(config.fleet, "fleet"),
+    natsUrl: parseString(config.natsUrl, "natsUrl"),
+    natsSeed: parseString(config.natsSeed, "natsSeed"),
+    trustedKeys: parseStrings(config.trustedKeys, "trustedKeys"),
+    fleetKey: parsePrivateKey(config.fleetKey),
+    bindAddress: parseString(config.bindAddress, "bindAddress"),
+    adminPort: parseInteger(config.adminPort, {
+      path: "adminPort",
+      min: 0,
+      max: 65_535,
+      fallback: 0,
+    }),
+    stateDir: parseString(config.stateDir, "stateDir"),
+    accessLog: parseBoolean(config.accessLog, "accessLog", false),
+  };
+}

@@ -1,0 +1,124 @@
+/** A real nats-server for tests: temporary folder, random loopback port, the roles' users. */
+import { connect } from "nats";
+import { type BusRole, inboxPrefix, permissionsFor } from "./permissions.ts";
+import type { StreamName } from "./streams.ts";
+
+/** A running server. */
+export interface TestServer {
+  url: string;
+  /** Users by role; the password of each is its name with `-pass`. */
+  users: { controller: string; proxy: string; reader: string };
+  passwordOf(user: string): string;
+  /** Kills it without notice; file streams stay on disk. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port and folder. */
+  start(): Promise<void>;
+  /** Deletes a stream, as an operator would. */
+  wipe(stream: StreamName): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Starts nats-server: from `LGW_NATS_SERVER`, PATH or `$HOME/go/bin`. */
+export async function startTestServer(options: { fleet?: string } = {}): Promise<TestServer> {
+  const { fleet = "default" } = options;
+  const folder = await Deno.makeTempDir({ prefix: "lgw-nats-" });
+  const port = freePort();
+  const roles: BusRole[] = [
+    { role: "controller", user: "controller" },
+    { role: "proxy", user: "proxy", fleet },
+    { role: "reader", user: "reader" },
+  ];
+  const users = roles.map((role) => ({
+    user: role.user,
+    password: `${role.user}-pass`,
+    permissions: permissionsFor(role),
+  }));
+  await Deno.writeTextFile(
+    `${folder}/nats.conf`,
+    JSON.stringify(
+      {
+        host: "127.0.0.1",
+        port,
+        jetstream: { store_dir: `${folder}/data` },
+        authorization: { users },
+      },
+      null,
+      2,
+    ),
+  );
+  let child: Deno.ChildProcess | undefined;
+  const start = async () => {
+    child = new Deno.Command(findServer(), {
+      args: ["-c", `${folder}/nats.conf`],
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    await listening(port);
+  };
+  const kill = async () => {
+    if (child === undefined) return;
+    child.kill("SIGKILL");
+    await child.status;
+    child = undefined;
+  };
+  await start();
+  return {
+    url: `nats://127.0.0.1:${port}`,
+    users: { controller: "controller", proxy: "proxy", reader: "reader" },
+    passwordOf: (user) => `${user}-pass`,
+    kill,
+    start,
+    async wipe(stream) {
+      const connection = await connect({
+        servers: `nats://127.0.0.1:${port}`,
+        user: "controller",
+        pass: "controller-pass",
+        inboxPrefix: inboxPrefix("controller"),
+      });
+      await connection.request(`$JS.API.STREAM.DELETE.${stream}`);
+      await connection.close();
+    },
+    async close() {
+      await kill();
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
+
+function findServer(): string {
+  const named = Deno.env.get("LGW_NATS_SERVER");
+  if (named !== undefined && named !== "") return named;
+  const folders = (Deno.env.get("PATH") ?? "").split(":");
+  folders.push(`${Deno.env.get("HOME") ?? ""}/go/bin`);
+  for (const folder of folders) {
+    const path = `${folder}/nats-server`;
+    try {
+      if (Deno.statSync(path).isFile) return path;
+    } catch {
+      // Not in this folder.
+    }
+  }
+  throw new Error("nats-server: not on PATH nor in $HOME/go/bin; set LGW_NATS_SERVER to its path");
+}
+
+function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  return port;
+}
+
+async function listening(port: number): Promise<void> {
+  for (let attempt = 0; attempt < 400; attempt++) {
+    try {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+      // The greeting comes only when the server is ready for clients.
+      const read = await connection.read(new Uint8Array(16));
+      connection.close();
+      if (read !== null) return;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+  throw new Error(`nats-server did not listen on 127.0.0.1:${port}`);
+}

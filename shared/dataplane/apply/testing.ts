@@ -1,0 +1,46 @@
+/** A data plane for tests: remembers what it is given. */
+import type { BindMap, EndpointSet } from "../../snapshot/schema.ts";
+import type { ApplyTarget, OpenedCertificate, VerifiedSnapshot } from "./types.ts";
+
+export class RecordingTarget implements ApplyTarget {
+  readonly snapshots = new Map<string, VerifiedSnapshot>();
+  /** Every swap in order: `<scope>@<version>`. */
+  readonly swaps: string[] = [];
+  readonly endpoints = new Map<string, EndpointSet>();
+  readonly binds = new Map<string, BindMap>();
+  readonly certificates = new Map<string, OpenedCertificate>();
+  /** What {@linkcode RecordingTarget.prepare} throws, when set. */
+  problem = "";
+  isComplete = true;
+
+  prepare(snapshot: VerifiedSnapshot): () => void {
+    if (this.problem !== "") throw new Error(this.problem);
+    return () => {
+      this.snapshots.set(snapshot.scope, snapshot);
+      this.swaps.push(`${snapshot.scope}@${snapshot.version}`);
+    };
+  }
+  removeScope(scope: string): void {
+    this.snapshots.delete(scope);
+    this.binds.delete(scope);
+  }
+  setEndpoints(key: string, set: EndpointSet): void {
+    this.endpoints.set(key, set);
+  }
+  removeEndpoints(key: string): void {
+    this.endpoints.delete(key);
+  }
+  setBinds(scope: string, binds: BindMap): Promise<void> {
+    this.binds.set(scope, binds);
+    return Promise.resolve();
+  }
+  setCertificate(certificate: OpenedCertificate): void {
+    this.certificates.set(certificate.slot, certificate);
+  }
+  bindFailures() {
+    return [];
+  }
+  complete(): boolean {
+    return this.isComplete;
+  }
+}

@@ -1,0 +1,266 @@
+/** Last-value data on its way to the data plane: verified, ordered, and waited for. */
+import {
+  BIND_FILTER,
+  ENDPOINTS_FILTER,
+  SECRET_FILTER,
+  valueOfSubject,
+  valueSubject,
+} from "../../bus/subjects.ts";
+import type { BusMessage, BusReader, Consumption } from "../../bus/transport.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { FleetPrivateKey } from "../../secrets/fleet_key.ts";
+import { openKey } from "../../secrets/open.ts";
+import type { SignedMessage } from "../../snapshot/envelope.ts";
+import type { KeySet } from "../../snapshot/keys.ts";
+import type { Need, ValuePayload } from "../../snapshot/messages.ts";
+import { RefusalError } from "../../snapshot/refusal.ts";
+import type { Resources, SealedSecret } from "../../snapshot/schema.ts";
+import { verifyValue } from "../../snapshot/verify.ts";
+import type { EpochFollower } from "./epoch_follower.ts";
+import type { ApplyTarget } from "./types.ts";
+
+/** Values held; beyond, those that no scope refers to are forgotten first. */
+const MAX_HELD = 200_000;
+
+export interface ValueStoreOptions {
+  bus: BusReader;
+  fleet: string;
+  keys: KeySet;
+  epochs: EpochFollower;
+  target: ApplyTarget;
+  /** Without it sealed secrets are refused. */
+  fleetKey?: FleetPrivateKey;
+  clock: Clock;
+  onRefused(subject: string, error: RefusalError): void;
+  /** Something reached the data plane. `message` is absent for secrets: they are never kept. */
+  onTaken(subject: string, kind: "endpoints" | "bind" | "secret", message?: SignedMessage): void;
+}
+
+interface Held {
+  order: { lineage: string; epoch: number; sequence: number };
+  payload: ValuePayload | undefined;
+  /** The data plane has it. */
+  given: boolean;
+}
+
+interface Waiter {
+  missing: Map<string, Need>;
+  done(complete: boolean): void;
+}
+
+export class ValueStore {
+  readonly #options: ValueStoreOptions;
+  readonly #held = new Map<string, Held>();
+  readonly #waiters = new Set<Waiter>();
+  /** Endpoint set key → clusters that refer to it. */
+  readonly #uses = new Map<string, number>();
+  #consumptions: Consumption[] = [];
+
+  constructor(options: ValueStoreOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const { bus } = this.#options;
+    const sources = [
+      ["LGW_STATE", ENDPOINTS_FILTER],
+      ["LGW_STATE", BIND_FILTER],
+      ["LGW_SECRETS", SECRET_FILTER],
+    ] as const;
+    this.#consumptions = sources.map(([stream, filter]) =>
+      bus.consume({
+        stream,
+        filter,
+        start: async () => {
+          await this.#options.epochs.refresh();
+          return { from: "last_per_subject" };
+        },
+        onMessage: (message: BusMessage) => this.offer(message.subject, message.signed),
+      })
+    );
+  }
+
+  /** Takes one message if it verifies and is newer than what is held. */
+  async offer(subject: string, message: SignedMessage): Promise<void> {
+    try {
+      await this.#take(subject, message);
+    } catch (error) {
+      if (!(error instanceof RefusalError)) throw error;
+      this.#options.onRefused(subject, error);
+    }
+  }
+
+  async #take(subject: string, message: SignedMessage): Promise<void> {
+    const held = this.#held.get(subject);
+    const payload = await this.#verify(subject, message, held);
+    if (payload === undefined) return;
+    const { lineage, epoch, sequence, value } = payload;
+    const order = { lineage, epoch, sequence };
+    if (value.kind === "secret") {
+      await this.#giveSecret(value);
+      this.#held.set(subject, { order, payload: undefined, given: true });
+      this.#options.onTaken(subject, "secret");
+    } else {
+      const next: Held = { order, payload, given: false };
+      this.#held.set(subject, next);
+      await this.#give(next);
+      this.#options.onTaken(subject, value.kind, message);
+    }
+    this.#evict();
+    this.#satisfy(subject);
+  }
+
+  async #verify(
+    subject: string,
+    message: SignedMessage,
+    held: Held | undefined,
+  ): Promise<ValuePayload | undefined> {
+    const { keys, epochs } = this.#options;
+    const verify = () => {
+      const term = epochs.term;
+      if (term === undefined) throw new RefusalError("epoch", "no epoch record yet");
+      return verifyValue(message, held?.order, { keys, term });
+    };
+    let payload: ValuePayload | undefined;
+    try {
+      payload = verify();
+    } catch (error) {
+      const late = error instanceof RefusalError &&
+        (error.reason === "epoch" || error.reason === "lineage");
+      if (!late) throw error;
+      await epochs.refresh().catch(() => {});
+      payload = verify();
+    }
+    if (payload === undefined) return undefined;
+    if (valueSubject(payload.value.kind, payload.key) !== subject) {
+      throw new RefusalError("scope", `${payload.value.kind} ${payload.key} under ${subject}`);
+    }
+    return payload;
+  }
+
+  async #give(held: Held): Promise<void> {
+    const { target } = this.#options;
+    const payload = held.payload;
+    if (payload === undefined) return;
+    held.given = true;
+    const { key, value } = payload;
+    if (value.kind === "endpoints") target.setEndpoints(key, value);
+    else if (value.kind === "bind") await target.setBinds(key, value);
+  }
+
+  async #giveSecret(secret: SealedSecret): Promise<void> {
+    const { fleet, fleetKey, target } = this.#options;
+    const { slot, chain, fingerprint, sealedKey } = secret;
+    if (fleetKey === undefined) throw new RefusalError("key", `${slot}: no fleet key here`);
+    let key: string;
+    try {
+      key = await openKey(sealedKey, { fleet, slot, fingerprint, key: fleetKey });
+    } catch {
+      throw new RefusalError("key", `${slot}: the seal does not open with this fleet's key`);
+    }
+    try {
+      target.setCertificate({ slot, chain, key, fingerprint });
+    } catch {
+      // What it says could quote the key.
+      throw new RefusalError("compile", `${slot}: the data plane does not take the certificate`);
+    }
+  }
+
+  #evict(): void {
+    if (this.#held.size <= MAX_HELD) return;
+    for (const [subject] of this.#held) {
+      const name = valueOfSubject(subject);
+      if (name?.kind !== "endpoints" || this.#uses.has(name.key)) continue;
+      this.#held.delete(subject);
+      return this.#options.target.removeEndpoints(name.key);
+    }
+  }
+
+  #isSatisfied(need: Need): boolean {
+    const order = this.#held.get(need.subject)?.order;
+    if (order === undefined) return false;
+    return order.epoch > need.epoch ||
+      (order.epoch === need.epoch && order.sequence >= need.sequence);
+  }
+
+  #satisfy(subject: string): void {
+    for (const waiter of this.#waiters) {
+      const need = waiter.missing.get(subject);
+      if (need === undefined || !this.#isSatisfied(need)) continue;
+      waiter.missing.delete(subject);
+      if (waiter.missing.size === 0) waiter.done(true);
+    }
+  }
+
+  /** Resolves with true when all needs are met, with false after `timeout` ms. */
+  waitFor(needs: readonly Need[], timeout: number): Promise<boolean> {
+    const missing = new Map<string, Need>();
+    // The last need of a subject is the newest: the list follows the versions.
+    for (const need of needs) {
+      if (this.#isSatisfied(need)) missing.delete(need.subject);
+      else missing.set(need.subject, need);
+    }
+    if (missing.size === 0) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const waiter: Waiter = {
+        missing,
+        done: (complete) => {
+          timer.abort();
+          this.#waiters.delete(waiter);
+          resolve(complete);
+        },
+      };
+      const timer = new AbortController();
+      this.#waiters.add(waiter);
+      this.#options.clock.delay(timeout, timer.signal).then(
+        () => waiter.done(false),
+        () => {},
+      );
+    });
+  }
+
+  /** Before a swap: what the scope now refers to is given to the data plane. */
+  retain(resources: Resources, changed: ReadonlySet<string> | undefined): void {
+    for (const key of endpointKeys(resources, changed)) {
+      this.#uses.set(key, (this.#uses.get(key) ?? 0) + 1);
+      const held = this.#held.get(valueSubject("endpoints", key));
+      if (held !== undefined && !held.given) void this.#give(held);
+    }
+  }
+
+  /** After a swap: what nothing refers to any more is taken away. */
+  release(resources: Resources, changed: ReadonlySet<string> | undefined): void {
+    for (const key of endpointKeys(resources, changed)) {
+      const uses = (this.#uses.get(key) ?? 0) - 1;
+      if (uses > 0) {
+        this.#uses.set(key, uses);
+        continue;
+      }
+      this.#uses.delete(key);
+      const held = this.#held.get(valueSubject("endpoints", key));
+      if (held !== undefined) held.given = false;
+      this.#options.target.removeEndpoints(key);
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const waiter of [...this.#waiters]) waiter.done(false);
+    await Promise.all(this.#consumptions.map((consumption) => consumption.close()));
+  }
+}
+
+function* endpointKeys(
+  resources: Resources,
+  changed: ReadonlySet<string> | undefined,
+): Generator<string> {
+  if (changed === undefined) {
+    for (const resource of resources.values()) {
+      if (resource.kind === "cluster") yield resource.endpoints;
+    }
+    return;
+  }
+  for (const id of changed) {
+    const resource = resources.get(id);
+    if (resource?.kind === "cluster") yield resource.endpoints;
+  }
+}

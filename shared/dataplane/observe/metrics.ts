@@ -1,0 +1,220 @@
+/** The proxy's metrics: own counters, handed to prom-client when somebody scrapes. */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Clock } from "../../lib/clock.ts";
+import { DURATION_BOUNDS, type DurationHistogram } from "./histogram.ts";
+import { RequestStats } from "./request_stats.ts";
+
+/** Settings of the metrics. */
+export interface ProxyMetricsOptions {
+  clock: Pick<Clock, "now">;
+  /** Bound on series of `lgw_proxy_requests_total`. Default 2000. */
+  maxSeries?: number;
+  /** Gives the open client connections. */
+  connections?: () => number;
+}
+
+/** A scope's snapshot in force. */
+interface SnapshotState {
+  version: number;
+  /** Milliseconds since the epoch when it was swapped in. */
+  appliedAt: number;
+}
+
+/** One registry per proxy, prefix `lgw_`. */
+export class ProxyMetrics {
+  readonly requests: RequestStats;
+  readonly registry: Registry = new Registry();
+  readonly #snapshots = new Map<string, SnapshotState>();
+  readonly #applyErrors: Counter<"reason">;
+  readonly #clock: Pick<Clock, "now">;
+
+  constructor(options: ProxyMetricsOptions) {
+    this.#clock = options.clock;
+    const stats = new RequestStats(
+      options.maxSeries === undefined ? {} : { maxSeries: options.maxSeries },
+    );
+    this.requests = stats;
+    const registers = [this.registry];
+    this.#applyErrors = new Counter({
+      name: "lgw_snapshot_apply_errors_total",
+      help: "Snapshots refused, by reason; the last good one stays in force",
+      labelNames: ["reason"],
+      registers,
+    });
+    new Counter({
+      name: "lgw_proxy_requests_total",
+      help: "Requests answered",
+      labelNames: [
+        "gateway",
+        "listener",
+        "route_namespace",
+        "route_name",
+        "route_rule",
+        "backend",
+        "code",
+        "code_class",
+      ],
+      registers,
+      collect() {
+        this.reset();
+        for (const series of stats.series()) {
+          const { labels, code } = series;
+          this.inc({
+            gateway: labels.gateway,
+            listener: labels.listener,
+            route_namespace: labels.routeNamespace,
+            route_name: labels.routeName,
+            route_rule: labels.rule,
+            backend: series.backend,
+            code: String(code),
+            code_class: `${Math.floor(code / 100)}xx`,
+          }, series.value);
+        }
+      },
+    });
+    registers[0]!.registerMetric(
+      durations("lgw_proxy_request_duration_seconds", "From the head of a request to the answer's end", () =>
+        [...stats.gateways()].map(([gateway, of]) => [gateway, of.request])),
+    );
+    registers[0]!.registerMetric(
+      durations("lgw_proxy_upstream_duration_seconds", "From sending a request to the head of the endpoint's answer", () =>
+        [...stats.gateways()].map(([gateway, of]) => [gateway, of.upstream])),
+    );
+    this.#gauge("lgw_proxy_active_connections", "Open client connections", () =>
+      options.connections?.() ?? 0);
+    this.#gauge("lgw_proxy_inflight_requests", "Requests being handled", () => stats.inflight);
+    this.#counter("lgw_proxy_upstream_retries_total", "Requests sent again on a fresh connection", () =>
+      stats.retries);
+    this.#counter("lgw_proxy_timeouts_total", "Requests that ran into a timeout", () => stats.timeouts);
+    this.#counter("lgw_proxy_series_overflow_total", "Series counted under __other__", () =>
+      stats.overflow);
+    this.#labelled("lgw_proxy_upstream_errors_total", "Failed exchanges with endpoints", {
+      label: "reason",
+      values: stats.upstreamErrors,
+    });
+    this.#labelled("lgw_proxy_limit_exceeded_total", "What a limit stopped", {
+      label: "limit",
+      values: stats.limits,
+    });
+    const snapshots = this.#snapshots;
+    const clock = this.#clock;
+    new Gauge({
+      name: "lgw_snapshot_version",
+      help: "Version of the snapshot in force",
+      labelNames: ["scope"],
+      registers,
+      collect() {
+        this.reset();
+        for (const [scope, state] of snapshots) this.set({ scope }, state.version);
+      },
+    });
+    new Gauge({
+      name: "lgw_snapshot_age_seconds",
+      help: "Time since the snapshot in force was swapped in",
+      labelNames: ["scope"],
+      registers,
+      collect() {
+        this.reset();
+        for (const [scope, state] of snapshots) {
+          this.set({ scope }, Math.max(0, (clock.now() - state.appliedAt) / 1000));
+        }
+      },
+    });
+  }
+
+  /** A scope's snapshot was swapped in. */
+  snapshotApplied(scope: string, version: number): void {
+    this.#snapshots.set(scope, { version, appliedAt: this.#clock.now() });
+  }
+
+  /** A scope is gone: its series go with it. */
+  snapshotRemoved(scope: string): void {
+    this.#snapshots.delete(scope);
+    this.requests.removeGateway(scope);
+  }
+
+  /** A snapshot was refused. */
+  applyError(reason: string): void {
+    this.#applyErrors.inc({ reason });
+  }
+
+  /** The exposition text (Prometheus text format 0.0.4) and its content type. */
+  async expose(): Promise<{ contentType: string; text: string }> {
+    return { contentType: this.registry.contentType, text: await this.registry.metrics() };
+  }
+
+  #gauge(name: string, help: string, value: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.set(value());
+      },
+    });
+  }
+
+  #counter(name: string, help: string, value: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        this.inc(value());
+      },
+    });
+  }
+
+  #labelled(
+    name: string,
+    help: string,
+    of: { label: string; values: ReadonlyMap<string, number> },
+  ): void {
+    new Counter({
+      name,
+      help,
+      labelNames: [of.label],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const [value, count] of of.values) this.inc({ [of.label]: value }, count);
+      },
+    });
+  }
+}
+
+type Samples = () => [string, DurationHistogram][];
+
+/** A histogram whose samples are written out of our own buckets, cumulative as Prometheus reads them. */
+function durations(name: string, help: string, samples: Samples): Histogram<string> {
+  return new OwnHistogram({ name, help, samples });
+}
+
+class OwnHistogram extends Histogram<string> {
+  readonly #samples: Samples;
+  readonly #name: string;
+
+  constructor(options: { name: string; help: string; samples: Samples }) {
+    super({ name: options.name, help: options.help, labelNames: ["gateway"], registers: [] });
+    this.#samples = options.samples;
+    this.#name = options.name;
+  }
+
+  override async get(): ReturnType<Histogram<string>["get"]> {
+    const values: Awaited<ReturnType<Histogram<string>["get"]>>["values"] = [];
+    for (const [gateway, histogram] of this.#samples()) {
+      let total = 0;
+      const bucket = (le: number | string, value: number) =>
+        values.push({ labels: { gateway, le }, value, metricName: `${this.#name}_bucket` });
+      for (let i = 0; i < DURATION_BOUNDS.length; i++) {
+        total += histogram.buckets[i]!;
+        bucket(DURATION_BOUNDS[i]!, total);
+      }
+      bucket("+Inf", histogram.count);
+      values.push({ labels: { gateway }, value: histogram.sum, metricName: `${this.#name}_sum` });
+      values.push({ labels: { gateway }, value: histogram.count, metricName: `${this.#name}_count` });
+    }
+    return { ...await super.get(), values };
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * Counters of the request path: plain numbers behind references that the caller keeps, so that a
+ * request costs additions and no label hashing. Read at scrape time only.
+ */
+import { DurationHistogram } from "./histogram.ts";
+
+/** Labels of a rule's series; empty where there is none (no listener, no route). */
+export interface RuleLabels {
+  gateway: string;
+  listener: string;
+  routeNamespace: string;
+  routeName: string;
+  rule: string;
+}
+
+/** One series of `lgw_proxy_requests_total`. */
+export interface RequestSeries {
+  readonly labels: RuleLabels;
+  readonly backend: string;
+  readonly code: number;
+  value: number;
+}
+
+/** The counters of one backend of one rule. */
+export class BackendStats {
+  readonly #codes = new Map<number, RequestSeries>();
+  readonly #make: (code: number) => RequestSeries;
+
+  constructor(make: (code: number) => RequestSeries) {
+    this.#make = make;
+  }
+
+  /** Counts one answer. */
+  count(code: number): void {
+    let series = this.#codes.get(code);
+    if (series === undefined) {
+      series = this.#make(code);
+      this.#codes.set(code, series);
+    }
+    series.value += 1;
+  }
+}
+
+/** Durations of one Gateway. */
+export interface GatewayStats {
+  readonly request: DurationHistogram;
+  readonly upstream: DurationHistogram;
+}
+
+const OTHER = "__other__";
+const OTHER_LABELS: RuleLabels = {
+  gateway: OTHER,
+  listener: OTHER,
+  routeNamespace: OTHER,
+  routeName: OTHER,
+  rule: OTHER,
+};
+
+/**
+ * All counters of the request path. Series are bounded: beyond `maxSeries`, new ones are counted
+ * together under `__other__` per code, and `overflow` says how many did not get their own.
+ */
+export class RequestStats {
+  readonly #series = new Map<string, RequestSeries>();
+  readonly #backends = new Map<string, BackendStats>();
+  readonly #gateways = new Map<string, GatewayStats>();
+  readonly #maxSeries: number;
+  inflight = 0;
+  overflow = 0;
+  retries = 0;
+  timeouts = 0;
+  /** By reason. */
+  readonly upstreamErrors: Map<string, number> = new Map();
+  /** By limit. */
+  readonly limits: Map<string, number> = new Map();
+
+  constructor(options: { maxSeries?: number } = {}) {
+    this.#maxSeries = options.maxSeries ?? 2000;
+  }
+
+  /** The counters for a backend of a rule; keep the reference. */
+  backend(labels: RuleLabels, backend: string): BackendStats {
+    const key = JSON.stringify([
+      labels.gateway,
+      labels.listener,
+      labels.routeNamespace,
+      labels.routeName,
+      labels.rule,
+      backend,
+    ]);
+    let stats = this.#backends.get(key);
+    if (stats === undefined) {
+      stats = new BackendStats((code) => this.#make(`${key}${code}`, { labels, backend, code }));
+      if (this.#backends.size < this.#maxSeries) this.#backends.set(key, stats);
+    }
+    return stats;
+  }
+
+  /** The histograms of a Gateway; keep the reference. */
+  gateway(scope: string): GatewayStats {
+    let stats = this.#gateways.get(scope);
+    if (stats === undefined) {
+      stats = { request: new DurationHistogram(), upstream: new DurationHistogram() };
+      if (this.#gateways.size >= this.#maxSeries) return this.gateway(OTHER);
+      this.#gateways.set(scope, stats);
+    }
+    return stats;
+  }
+
+  /** Forgets the series of a Gateway that is no longer served. */
+  removeGateway(scope: string): void {
+    this.#gateways.delete(scope);
+    for (const [key, series] of this.#series) {
+      if (series.labels.gateway === scope) this.#series.delete(key);
+    }
+    const prefix = `[${JSON.stringify(scope)},`;
+    for (const key of this.#backends.keys()) {
+      if (key.startsWith(prefix)) this.#backends.delete(key);
+    }
+  }
+
+  upstreamError(reason: string): void {
+    this.upstreamErrors.set(reason, (this.upstreamErrors.get(reason) ?? 0) + 1);
+  }
+
+  limitExceeded(limit: string): void {
+    this.limits.set(limit, (this.limits.get(limit) ?? 0) + 1);
+  }
+
+  series(): Iterable<RequestSeries> {
+    return this.#series.values();
+  }
+
+  gateways(): Iterable<[string, GatewayStats]> {
+    return this.#gateways.entries();
+  }
+
+  #make(key: string, of: { labels: RuleLabels; backend: string; code: number }): RequestSeries {
+    const existing = this.#series.get(key);
+    if (existing !== undefined) return existing;
+    if (this.#series.size >= this.#maxSeries && of.labels !== OTHER_LABELS) {
+      this.overflow += 1;
+      const { code } = of;
+      return this.#make(`${OTHER}${code}`, { labels: OTHER_LABELS, backend: OTHER, code });
+    }
+    const series: RequestSeries = { ...of, value: 0 };
+    this.#series.set(key, series);
+    return series;
+  }
+}

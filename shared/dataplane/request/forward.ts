@@ -1,0 +1,82 @@
+/** Sends a request to one endpoint, within the route's timeouts. */
+import { Deadline } from "../upstream/deadlines.ts";
+import { UpstreamError } from "../upstream/errors.ts";
+import type { UpstreamResponse } from "../upstream/exchange.ts";
+import type { RequestHead } from "../upstream/request_head.ts";
+import { COLLECT_BYTES, collectBody, CountedBody, RequestBodyError } from "./body.ts";
+import { RequestFailure } from "./failures.ts";
+import type { RequestCore } from "./handle.ts";
+import type { RequestRecord } from "./record.ts";
+import type { BackendPlan, RulePlan } from "./rule_plan.ts";
+import type { BodyReader } from "./types.ts";
+
+interface ForwardOptions {
+  head: RequestHead;
+  plan: RulePlan;
+  backend: BackendPlan;
+}
+
+/**
+ * One attempt against one endpoint.
+ *
+ * @throws RequestFailure, RequestBodyError or UpstreamError: see failures.ts
+ */
+export async function forward(
+  core: RequestCore,
+  record: RequestRecord,
+  options: ForwardOptions,
+): Promise<UpstreamResponse> {
+  const { rule } = options.plan;
+  const { backend } = options.backend;
+  if (backend.protocol !== "http1") throw new RequestFailure("unsupported_backend");
+  const endpoint = core.endpoints.pick(backend.endpoints);
+  if (endpoint === undefined) throw new RequestFailure("no_endpoints");
+  record.upstream = `${endpoint.address}:${endpoint.port}`;
+
+  if (rule.requestTimeout > 0) {
+    record.deadline = new Deadline(() => record.end("request_timeout"));
+    core.upstream.deadlines.start(record.deadline, rule.requestTimeout);
+  }
+  const source = record.request.body;
+  const body = source === null ? null : await prepareBody(core, record, source);
+  if (record.ended !== null) throw record.ended;
+
+  const sentAt = core.clock.monotonic();
+  const { head } = options;
+  const exchange = core.upstream.exchange(endpoint, {
+    method: head.method,
+    target: head.target,
+    host: head.host,
+    headers: head.headers,
+    body,
+  });
+  record.exchange = exchange;
+  if (rule.backendRequestTimeout > 0) {
+    // Runs on while the answer streams: the timeout is for the whole attempt.
+    record.attempt = new Deadline(() =>
+      exchange.abort(new UpstreamError("timeout", "the attempt took longer than the route allows"))
+    );
+    core.upstream.deadlines.start(record.attempt, rule.backendRequestTimeout);
+  }
+  try {
+    return await exchange.response;
+  } finally {
+    record.upstreamMs = core.clock.monotonic() - sentAt;
+  }
+}
+
+/** Small bodies are collected, so that they cost one write and can be sent twice. */
+async function prepareBody(
+  core: RequestCore,
+  record: RequestRecord,
+  source: BodyReader,
+): Promise<Uint8Array | BodyReader> {
+  const max = core.limits.maxBodyBytes;
+  if (max > 0 && source.length > max) throw new RequestBodyError("too_large");
+  if (source.length >= 0 && source.length <= COLLECT_BYTES) {
+    record.bytesIn = source.length;
+    return await collectBody(source);
+  }
+  record.streamed = new CountedBody(source, max);
+  return record.streamed;
+}

@@ -1,0 +1,164 @@
+/** The life of a request, on one screen. */
+import type { Clock } from "../../lib/clock.ts";
+import type { AccessLog } from "../observe/access_log.ts";
+import type { RequestStats } from "../observe/request_stats.ts";
+import type { Candidate, Decision } from "../table/types.ts";
+import type { EndpointRegistry } from "../upstream/endpoints.ts";
+import type { Http1Client } from "../upstream/http1_client.ts";
+import { failureCause, RequestFailure } from "./failures.ts";
+import { modifyHeaders } from "./filters/header_modifier.ts";
+import { redirectLocation } from "./filters/redirect.ts";
+import { rewriteRequest } from "./filters/rewrite.ts";
+import { forward } from "./forward.ts";
+import type { Limits } from "./limits.ts";
+import { outboundHeaders } from "./outbound_headers.ts";
+import { pickBackend } from "./pick_backend.ts";
+import { RequestRecord } from "./record.ts";
+import { failureResponse, redirectResponse } from "./respond.ts";
+import { type BackendPlan, type RulePlan, RulePlans } from "./rule_plan.ts";
+import { hostOf, isCleanPath, isCleanQuery } from "./target.ts";
+import type { OutboundResponse, RequestHandler } from "./types.ts";
+
+/** What the request core works with. */
+export interface RequestCore {
+  upstream: Http1Client;
+  endpoints: EndpointRegistry;
+  stats: RequestStats;
+  /** Null: no access log. */
+  accessLog: AccessLog | null;
+  limits: Limits;
+  clock: Pick<Clock, "now" | "monotonic">;
+  /** In [0, 1). */
+  random: () => number;
+}
+
+/** Makes the handler that engines call. It never rejects: every failure is an answer. */
+export function createRequestHandler(core: RequestCore): RequestHandler {
+  const plans = new RulePlans(core.stats);
+  return async (request) => {
+    const record = new RequestRecord(request, core);
+    request.onAbort = () => record.end("client_closed");
+    try {
+      return await handle(core, plans, record);
+    } catch (error) {
+      request.body?.cancel(error);
+      return failureResponse(record, record.ended?.reason ?? failureCause(error));
+    }
+  };
+}
+
+/** Checks → route → filters → pick → forward; each step ends the request by throwing. */
+async function handle(
+  core: RequestCore,
+  plans: RulePlans,
+  record: RequestRecord,
+): Promise<OutboundResponse> {
+  const { request } = record;
+  const { connection } = request;
+  const query = checkTarget(record, core.limits);
+  const table = connection.table();
+  if (table === undefined) throw new RequestFailure("no_listener");
+  const candidate = routed(table.route({
+    method: request.method,
+    host: record.host,
+    path: record.path,
+    query,
+    headers: request.headers,
+  }));
+  record.candidate = candidate;
+  const plan = plans.get(candidate, connection.scope);
+  record.counter = plan.stats;
+
+  if (plan.filters.redirect !== null) return redirect(record, plan, { query, candidate });
+  const backend = chooseBackend(core, plan);
+  record.counter = backend.stats;
+  record.backend = backend.backend.name;
+  if (backend.filters.redirect !== null) return redirect(record, backend, { query, candidate });
+
+  const outbound = outboundHeaders(request, core.random);
+  record.traceId = outbound.traceId;
+  record.correlationId = outbound.correlationId;
+  record.requestId = outbound.requestId;
+  for (const filter of plan.filters.requestHeaders) modifyHeaders(outbound.headers, filter);
+  for (const filter of backend.filters.requestHeaders) modifyHeaders(outbound.headers, filter);
+
+  let host = request.authority;
+  let target = request.target;
+  const rewrite = backend.filters.rewrite ?? plan.filters.rewrite;
+  if (rewrite !== null) {
+    const rewritten = rewriteRequest(rewrite, { host, path: record.path }, candidate);
+    host = rewritten.host;
+    target = query === "" ? rewritten.path : `${rewritten.path}?${query}`;
+  }
+
+  const head = { method: request.method, target, host, headers: outbound.headers };
+  const response = await forward(core, record, { head, plan, backend });
+  for (const filter of backend.filters.responseHeaders) modifyHeaders(response.headers, filter);
+  for (const filter of plan.filters.responseHeaders) modifyHeaders(response.headers, filter);
+  record.status = response.status;
+  record.headers = response.headers;
+  record.body = response.body;
+  return record;
+}
+
+/** Sets host and path of the record and returns the query. */
+function checkTarget(record: RequestRecord, limits: Limits): string {
+  const { method, target, authority } = record.request;
+  if (method === "CONNECT") throw new RequestFailure("connect_method");
+  if (target.length > limits.maxTargetBytes) throw new RequestFailure("target_too_long");
+  const host = hostOf(authority);
+  if (host === undefined) throw new RequestFailure("bad_host");
+  record.host = host;
+  const mark = target.indexOf("?");
+  const path = mark === -1 ? target : target.slice(0, mark);
+  const query = mark === -1 ? "" : target.slice(mark + 1);
+  // RFC 9112 §3.2.4: `*` is about the server as a whole; matching sees `/`, the backend `*`.
+  if (path === "*") {
+    if (method !== "OPTIONS" || mark !== -1) throw new RequestFailure("bad_path");
+    record.path = "/";
+    return "";
+  }
+  if (!isCleanPath(path) || !isCleanQuery(query)) throw new RequestFailure("bad_path");
+  record.path = path;
+  return query;
+}
+
+function routed(decision: Decision): Candidate {
+  switch (decision.kind) {
+    case "route":
+      return decision.candidate;
+    case "no_listener":
+    case "no_route":
+      throw new RequestFailure(decision.kind);
+  }
+}
+
+function redirect(
+  record: RequestRecord,
+  of: Pick<RulePlan | BackendPlan, "filters">,
+  options: { query: string; candidate: Candidate },
+): OutboundResponse {
+  const { request } = record;
+  const filter = of.filters.redirect!;
+  request.body?.cancel();
+  const location = redirectLocation(filter, {
+    scheme: request.connection.scheme,
+    host: record.host,
+    port: request.connection.port,
+    path: record.path,
+    query: options.query,
+    match: options.candidate,
+  });
+  const response = redirectResponse(record, { status: filter.status, location });
+  for (const modifier of of.filters.responseHeaders) modifyHeaders(response.headers, modifier);
+  return response;
+}
+
+function chooseBackend(core: RequestCore, plan: RulePlan): BackendPlan {
+  const at = pickBackend(plan.rule, core.random);
+  // Spec: no backendRefs, or none with a weight, is a 500 (HTTPRouteRule.backendRefs).
+  if (at === -1) throw new RequestFailure("no_backends");
+  const chosen = plan.backends[at]!;
+  if (chosen.backend.error !== "") throw new RequestFailure("invalid_backend");
+  return chosen;
+}

@@ -1,0 +1,404 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import {
+  answeringOrigin,
+  type Origin,
+  refusingPort,
+  startOrigin,
+} from "../upstream/testing_origin.ts";
+import { type CoreOptions, type TestCore, testCore, to } from "./testing_core.ts";
+import type { BodyReader } from "./types.ts";
+
+/** Answers with the head that it got. */
+function echo(): Origin {
+  return answeringOrigin((head) =>
+    `HTTP/1.1 200 OK\r\nX-Origin: 1\r\nContent-Length: ${head.length}\r\n\r\n${head}`
+  );
+}
+
+async function withCore(
+  options: Omit<CoreOptions, "backends"> & { origin?: Origin; backends?: CoreOptions["backends"] },
+  run: (core: TestCore) => Promise<void>,
+): Promise<void> {
+  const origin = options.origin ?? echo();
+  const core = testCore({ ...options, backends: options.backends ?? { a: origin.port } });
+  try {
+    await run(core);
+  } finally {
+    core.close();
+    await origin.close();
+  }
+}
+
+Deno.test("createRequestHandler() forwards method, target, Host and body unchanged", async () => {
+  await withCore({ rules: [{}] }, async (core) => {
+    const answer = await core.ask({
+      method: "DELETE",
+      target: "//a/%2Fb?x=%20&y",
+      authority: "Example.com:8080",
+    });
+    assertEquals(answer.status, 200);
+    assertEquals(answer.headers["x-origin"], "1");
+    assert(
+      answer.body.startsWith("DELETE //a/%2Fb?x=%20&y HTTP/1.1\r\nhost: Example.com:8080\r\n"),
+    );
+  });
+});
+
+Deno.test("createRequestHandler() answers what must not be routed with 400", async () => {
+  await withCore({ rules: [{}] }, async (core) => {
+    const targets = ["/a/../b", "/..", "/.", "/a/./b", "/a/%2e%2E/b", "/a/.%2e", "/%2e", "/a\\b"];
+    targets.push(
+      "/a%5cb",
+      "/a%5Cb",
+      "/a%00",
+      "/a\0",
+      "/a b",
+      "/a#b",
+      "/a%2f..%2Fb",
+      "a",
+      "",
+      "/?a#",
+    );
+    for (const target of targets) {
+      assertEquals((await core.ask({ target })).status, 400, JSON.stringify(target));
+    }
+    for (const authority of ["", "a/b", "a@b", "a b", "a,b", "a:x", "a:123456", "[::1", "a?b"]) {
+      assertEquals((await core.ask({ authority })).status, 400, JSON.stringify(authority));
+    }
+    for (
+      const target of ["/...", "/a..b", "/%zz", "/a%2", "//", "/a//b", "/.well-known/x", "/a/.b"]
+    ) {
+      assertEquals((await core.ask({ target })).status, 200, JSON.stringify(target));
+    }
+    assertEquals((await core.ask({ method: "CONNECT" })).status, 405);
+    assertEquals((await core.ask({ target: `/${"a".repeat(20_000)}` })).status, 414);
+    assertEquals((await core.ask({ method: "OPTIONS", target: "*" })).status, 200);
+    assertEquals((await core.ask({ target: "*" })).status, 400);
+    assertEquals((await core.ask({ authority: "[::1]:80" })).status, 200);
+  });
+});
+
+Deno.test("createRequestHandler() answers 404 without listener or route", async () => {
+  await withCore({ rules: [{}], hostnames: ["www.example.com"] }, async (core) => {
+    assertEquals((await core.ask({ authority: "other.example.com" })).status, 404);
+    assertEquals((await core.ask({ authority: "WWW.example.com.:81" })).status, 200);
+  });
+  await withCore({ rules: [{}], listenerHostname: "a.b" }, async (core) => {
+    assertEquals((await core.ask()).body, "no listener serves this host\n");
+  });
+});
+
+Deno.test("createRequestHandler() maps each failure of an endpoint to its status", async () => {
+  const cases: [(answer: string | null) => Promise<number>, string | null, number][] = [];
+  const via = async (answer: string | null) => {
+    const origin = startOrigin(async (c) => {
+      await c.head();
+      if (answer !== null) await c.send(answer);
+      else await c.gone();
+    });
+    let status = 0;
+    await withCore(
+      { rules: [{ timeouts: { request: 40 } }], origin },
+      async (core) => void ({ status } = await core.ask()),
+    );
+    return status;
+  };
+  cases.push([via, "", 502], [via, "garbage\r\n\r\n", 502], [via, null, 504]);
+  cases.push([via, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", 502]);
+  for (const [run, answer, status] of cases) assertEquals(await run(answer), status);
+});
+
+Deno.test("createRequestHandler() says why: no endpoints, refused, invalid, none", async () => {
+  const rules = [
+    { matches: [{ path: { type: "prefix" as const, value: "/refused" } }], backends: [to("a")] },
+    { matches: [{ path: { type: "prefix" as const, value: "/empty" } }], backends: [to("b")] },
+    {
+      matches: [{ path: { type: "prefix" as const, value: "/invalid" } }],
+      backends: [{ weight: 1, error: "BackendNotFound" }],
+    },
+    { matches: [{ path: { type: "prefix" as const, value: "/none" } }], backends: [] },
+    { matches: [{ path: { type: "prefix" as const, value: "/zero" } }], backends: [to("a", 0)] },
+  ];
+  await withCore({ rules, backends: { a: refusingPort(), b: null } }, async (core) => {
+    const statuses: number[] = [];
+    for (const target of ["/refused", "/empty", "/invalid", "/none", "/zero"]) {
+      const answer = await core.ask({ target });
+      statuses.push(answer.status);
+      assert(!/127\.0\.0\.1|Error|at /.test(answer.body), answer.body);
+    }
+    assertEquals(statuses, [503, 503, 500, 500, 500]);
+    assertEquals((await core.log()).map((line) => line.reason), [
+      "upstream_connect",
+      "no_endpoints",
+      "invalid_backend",
+      "no_backends",
+      "no_backends",
+    ]);
+    assertEquals(core.stats.upstreamErrors.get("connect"), 1);
+    assertEquals(core.stats.inflight, 0);
+  });
+});
+
+Deno.test("createRequestHandler() answers 504 after either timeout of the route", async () => {
+  for (
+    const timeouts of [{ request: 30 }, { backendRequest: 30 }, { request: 30, backendRequest: 20 }]
+  ) {
+    const origin = startOrigin(async (c) => {
+      await c.head();
+      await c.gone();
+    });
+    await withCore({ rules: [{ timeouts }], origin }, async (core) => {
+      assertEquals((await core.ask()).status, 504);
+      assertEquals(core.stats.timeouts, 1);
+      assertEquals(core.client.connections(), 0);
+    });
+  }
+});
+
+Deno.test("createRequestHandler() breaks an answer off when the route's timeout runs out in it", async () => {
+  const origin = startOrigin(async (c) => {
+    await c.head();
+    await c.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
+    await c.gone();
+  });
+  await withCore({ rules: [{ timeouts: { request: 30 } }], origin }, async (core) => {
+    await assertRejects(() => core.ask());
+    assertEquals((await core.log())[0]!.reason, "request_timeout");
+  });
+});
+
+Deno.test("createRequestHandler() replaces what clients say about forwarding", async () => {
+  await withCore({ rules: [{}], port: 8443 }, async (core) => {
+    const { body } = await core.ask({
+      authority: "h:1",
+      scheme: "https",
+      headers: [
+        ...[
+          "x-forwarded-for",
+          "6.6.6.6",
+          "x-forwarded-proto",
+          "gopher",
+          "x-forwarded-host",
+          "evil",
+        ],
+        ...["x-forwarded-port", "1", "forwarded", "for=6.6.6.6"],
+      ],
+    });
+    assert(!/6\.6\.6\.6|gopher|evil|forwarded:/.test(body), body);
+    assert(body.includes("x-forwarded-for: 192.0.2.1\r\nx-forwarded-proto: https\r\n"));
+    assert(body.includes("x-forwarded-host: h:1\r\nx-forwarded-port: 8443\r\n"));
+  });
+});
+
+Deno.test("createRequestHandler() keeps hop-by-hop headers to the hop", async () => {
+  await withCore({ rules: [{}] }, async (core) => {
+    const { body } = await core.ask({
+      headers: [
+        ...["connection", "close, X-Secret", "x-secret", "1", "keep-alive", "x", "upgrade", "h2c"],
+        ...["te", "gzip, trailers", "trailer", "x", "transfer-encoding", "chunked", "expect", "x"],
+        ...[
+          "proxy-authorization",
+          "garbage",
+          "proxy-connection",
+          "garbage",
+          "content-length",
+          "5",
+          "x-end",
+          "1",
+        ],
+      ],
+    });
+    const names = [...body.matchAll(/^([\w-]+): /gm)].map((match) => match[1]);
+    assertEquals(names, [
+      ...["host", "te", "x-end", "traceparent", "x-correlation-id", "x-forwarded-for"],
+      ...["x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"],
+    ]);
+    assert(body.includes("te: trailers\r\n"));
+  });
+});
+
+Deno.test("createRequestHandler() passes a valid trace on and starts one otherwise", async () => {
+  const valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  await withCore({ rules: [{}] }, async (core) => {
+    const kept = await core.ask({
+      headers: [
+        "traceparent",
+        valid,
+        "tracestate",
+        "a=1",
+        "x-correlation-id",
+        "c1",
+        "x-request-id",
+        "r1",
+      ],
+    });
+    assert(kept.body.includes(`traceparent: ${valid}\r\ntracestate: a=1\r\n`));
+    assert(
+      kept.body.includes("x-correlation-id: c1\r\n") && kept.body.includes("x-request-id: r1\r\n"),
+    );
+    for (
+      const bad of ["garbage", valid.replace("00-", "ff-"), `00-${"0".repeat(32)}-b7ad6b7169203331-01`]
+    ) {
+      const made = await core.ask({ headers: ["traceparent", bad, "tracestate", "a=1"] });
+      assertMatch(made.body, /traceparent: 00-[0-9a-f]{32}-[0-9a-f]{16}-01\r\n/);
+      assertMatch(made.body, /x-correlation-id: [0-9a-f]{32}\r\n/);
+      assert(!made.body.includes("tracestate") && !made.body.includes(bad));
+    }
+    const [line] = await core.log();
+    assertEquals(
+      [line!.trace_id, line!.request_id, line!.correlation_id],
+      ["0af7651916cd43dd8448eb211c80319c", "r1", "c1"],
+    );
+  });
+});
+
+Deno.test("createRequestHandler() applies filters in its own order, rule before backend", async () => {
+  await withCore({
+    rules: [{
+      filters: [
+        {
+          type: "responseHeaders",
+          set: [{ name: "X-Origin", value: "2" }],
+          add: [{ name: "X-New", value: "n" }],
+        },
+        { type: "rewrite", hostname: "inner", path: { type: "prefix", value: "/v2" } },
+        { type: "requestHeaders", add: [{ name: "X-A", value: "rule" }], remove: ["X-Gone"] },
+      ],
+      matches: [{ path: { type: "prefix", value: "/v1" } }],
+      backends: [to("a", 1, [
+        { type: "requestHeaders", add: [{ name: "x-a", value: "backend" }] },
+        { type: "responseHeaders", remove: ["x-new"] },
+      ])],
+    }],
+  }, async (core) => {
+    const answer = await core.ask({
+      target: "/v1/x?q",
+      authority: "Outer:80",
+      headers: ["x-a", "client", "x-gone", "1"],
+    });
+    assert(answer.body.startsWith("GET /v2/x?q HTTP/1.1\r\nhost: inner\r\n"), answer.body);
+    assert(answer.body.includes("x-a: client,rule,backend\r\n"));
+    assert(!answer.body.includes("x-gone"));
+    assert(answer.body.includes("x-forwarded-host: Outer:80\r\n"));
+    assertEquals(answer.headers["x-origin"], "2");
+    assertEquals(answer.headers["x-new"], "n");
+  });
+});
+
+Deno.test("createRequestHandler() redirects without asking a backend", async () => {
+  await withCore({
+    rules: [{
+      filters: [
+        { type: "redirect", scheme: "https", status: 301 },
+        { type: "responseHeaders", set: [{ name: "x", value: "y" }] },
+      ],
+    }],
+    backends: { a: refusingPort() },
+  }, async (core) => {
+    const answer = await core.ask({ target: "/p?q", authority: "Example.com:80" });
+    assertEquals([answer.status, answer.headers.location, answer.headers.x], [
+      301,
+      "https://example.com/p?q",
+      "y",
+    ]);
+  });
+});
+
+Deno.test("createRequestHandler() splits requests by weight, invalid backends keep their share", async () => {
+  // A sequence that covers [0, 1) evenly stands in for chance.
+  let at = 0;
+  const random = () => (at = (at + 1) % 100) / 100;
+  const origin = answeringOrigin(() => "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+  const second = answeringOrigin(() => "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+  const traced = ["traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"];
+  await withCore({
+    rules: [{
+      backends: [to("a", 70), to("b", 20), { weight: 10, error: "RefNotPermitted" }, to("c", 0)],
+    }],
+    backends: { a: origin.port, b: second.port, c: refusingPort() },
+    origin,
+    random,
+  }, async (core) => {
+    const counts = new Map<number, number>();
+    for (let i = 0; i < 100; i++) {
+      const { status } = await core.ask({ headers: traced });
+      counts.set(status, (counts.get(status) ?? 0) + 1);
+    }
+    assertEquals([...counts].sort(), [[201, 70], [202, 20], [500, 10]]);
+  });
+  await second.close();
+});
+
+Deno.test("createRequestHandler() collects small bodies, streams large ones and bounds both", async () => {
+  const lengths: number[] = [];
+  const origin = startOrigin(async (c) => {
+    for (let head = await c.head(); head !== null; head = await c.head()) {
+      const sized = /content-length: (\d+)/.exec(head);
+      if (sized === null) {
+        await c.gone();
+        return;
+      }
+      lengths.push((await c.body(Number(sized[1]))).length);
+      await c.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    }
+  });
+  await withCore({ rules: [{}], origin, limits: { maxBodyBytes: 100_000 } }, async (core) => {
+    for (const size of [1, 16_384, 70_000]) {
+      assertEquals((await core.ask({ method: "POST", body: zeros(size, size) })).status, 200);
+    }
+    assertEquals(lengths, [1, 16_384, 70_000]);
+    assertEquals((await core.ask({ method: "POST", body: zeros(100_001, 100_001) })).status, 413);
+    assertEquals((await core.ask({ method: "POST", body: zeros(200_000, -1) })).status, 413);
+    assertEquals((await core.ask({ method: "POST", body: zeros(5, 10) })).status, 400);
+    assertEquals((await core.log()).map((line) => line.bytes_in).slice(0, 3), [1, 16_384, 70_000]);
+  });
+});
+
+Deno.test("createRequestHandler() gives the endpoint up when the client goes away", async () => {
+  const asked = Promise.withResolvers<void>();
+  const gone = Promise.withResolvers<void>();
+  const origin = startOrigin(async (c) => {
+    await c.head();
+    asked.resolve();
+    await c.gone();
+    gone.resolve();
+  });
+  await withCore({ rules: [{}], origin }, async (core) => {
+    let abort: () => void = () => {};
+    const answer = core.ask({ onRequest: (request) => abort = () => request.onAbort?.() });
+    await asked.promise;
+    abort();
+    assertEquals((await answer).status, 499);
+    await gone.promise;
+    assertEquals((await core.log())[0]!.reason, "client_closed");
+  });
+});
+
+Deno.test("createRequestHandler() counts and logs with route, rule, backend and version", async () => {
+  await withCore({ rules: [{ name: "main" }] }, async (core) => {
+    await core.ask({ target: "/p?secret=1" });
+    const [line] = await core.log();
+    const { gateway, listener, route, rule, backend, snapshot_version, status, reason, path } =
+      line!;
+    assertEquals(
+      [gateway, listener, route, rule, backend, snapshot_version, status, reason, path],
+      ["gateway/d/g", "http", "d/r", "main", "d/a", 7, 200, "ok", "/p"],
+    );
+    const [series] = core.stats.series();
+    assertEquals([series!.labels.routeName, series!.code, series!.value], ["r", 200, 1]);
+  });
+});
+
+function zeros(bytes: number, length: number): BodyReader {
+  let left = bytes;
+  return {
+    length,
+    read() {
+      if (left === 0) return Promise.resolve(null);
+      const size = Math.min(left, 10_000);
+      left -= size;
+      return Promise.resolve(new Uint8Array(size));
+    },
+    cancel() {},
+  };
+}

@@ -1,0 +1,163 @@
+/** What is known of one request while it lives; counted and logged once, when its answer is out. */
+import type { AccessLog } from "../observe/access_log.ts";
+import type { BackendStats, RequestStats } from "../observe/request_stats.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { Deadline } from "../upstream/deadlines.ts";
+import type { Exchange } from "../upstream/exchange.ts";
+import { UpstreamError } from "../upstream/errors.ts";
+import type { Candidate } from "../table/types.ts";
+import type { CountedBody } from "./body.ts";
+import { type FailureCause, failureCause, RequestFailure } from "./failures.ts";
+import type { HeaderList, InboundRequest, OutboundResponse, ResponseOutcome } from "./types.ts";
+
+/** Where finished requests are reported. */
+export interface RecordSinks {
+  stats: RequestStats;
+  accessLog: AccessLog | null;
+  clock: Pick<Clock, "now" | "monotonic">;
+}
+
+/** The life of one request, and its answer in the shape that engines take. */
+export class RequestRecord implements OutboundResponse {
+  status = 0;
+  headers: HeaderList = [];
+  body: OutboundResponse["body"] = null;
+  close = false;
+
+  readonly request: InboundRequest;
+  readonly startedAt: number;
+  reason: FailureCause | "ok" = "ok";
+  host = "";
+  path = "";
+  candidate: Candidate | null = null;
+  counter: BackendStats | null = null;
+  backend = "";
+  upstream = "";
+  upstreamMs = 0;
+  traceId = "";
+  correlationId = "";
+  requestId = "";
+  bytesIn = 0;
+  streamed: CountedBody | null = null;
+  exchange: Exchange | null = null;
+  /** The route's request timeout, when it has one. */
+  deadline: Deadline | null = null;
+  /** The route's timeout for one attempt, when it has one. */
+  attempt: Deadline | null = null;
+  /** The deadline is over, or the client is gone. */
+  ended: RequestFailure | null = null;
+  readonly #sinks: RecordSinks;
+  #done = false;
+
+  constructor(request: InboundRequest, sinks: RecordSinks) {
+    this.request = request;
+    this.#sinks = sinks;
+    this.startedAt = sinks.clock.monotonic();
+    sinks.stats.inflight += 1;
+  }
+
+  /** Ends the request from the outside: deadline or client. */
+  end(cause: FailureCause): void {
+    if (this.ended !== null || this.#done) return;
+    this.ended = new RequestFailure(cause);
+    this.reason = cause;
+    this.request.body?.cancel(this.ended);
+    this.exchange?.abort(new UpstreamError("aborted", cause, { cause: this.ended }));
+  }
+
+  done(outcome: ResponseOutcome): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.request.onAbort = null;
+    this.deadline?.stop();
+    this.attempt?.stop();
+    // What nobody read must not keep a connection.
+    if (outcome.error !== undefined) {
+      if (this.reason === "ok") {
+        const cause = failureCause(outcome.error);
+        this.reason = cause === "internal" ? "client_closed" : cause;
+      }
+      if (this.body !== null && !(this.body instanceof Uint8Array)) this.body.cancel(outcome.error);
+    }
+    const { stats, clock, accessLog } = this.#sinks;
+    const duration = clock.monotonic() - this.startedAt;
+    stats.inflight -= 1;
+    const scope = this.request.connection.scope;
+    const gateway = stats.gateway(scope);
+    gateway.request.observe(duration);
+    if (this.exchange !== null) gateway.upstream.observe(this.upstreamMs);
+    const counter = this.counter ?? this.#unrouted(scope);
+    counter.count(this.reason === "client_closed" ? 499 : this.status);
+    if (this.reason !== "ok") this.#countFailure();
+    if (accessLog !== null) this.#log(accessLog, duration, outcome.bytes);
+  }
+
+  #unrouted(scope: string): BackendStats {
+    const labels = { gateway: scope, listener: "", routeNamespace: "", routeName: "", rule: "" };
+    return this.#sinks.stats.backend(labels, "");
+  }
+
+  #countFailure(): void {
+    const { stats } = this.#sinks;
+    const reason = this.reason;
+    if (reason.startsWith("upstream_")) stats.upstreamError(reason.slice("upstream_".length));
+    switch (reason) {
+      case "upstream_timeout":
+      case "upstream_connect_timeout":
+      case "request_timeout":
+        stats.timeouts += 1;
+        break;
+      case "body_timeout":
+        stats.limitExceeded("body_idle_timeout");
+        break;
+      case "body_too_large":
+        stats.limitExceeded("max_body_bytes");
+        break;
+      case "target_too_long":
+        stats.limitExceeded("max_target_bytes");
+        break;
+      case "head_too_large":
+        stats.limitExceeded("max_head_bytes");
+        break;
+      case "upstream_overflow":
+        stats.limitExceeded("max_pending_requests");
+        break;
+      default:
+    }
+  }
+
+  #log(accessLog: AccessLog, duration: number, bytes: number): void {
+    const { request, candidate } = this;
+    const { connection } = request;
+    const rule = candidate?.rule;
+    accessLog.write({
+      start_time: new Date(this.#sinks.clock.now() - duration).toISOString(),
+      method: request.method,
+      host: this.host === "" ? request.authority : this.host,
+      path: this.path === "" ? request.target.split("?", 1)[0]! : this.path,
+      protocol: `HTTP/${request.httpVersion}`,
+      status: this.status,
+      reason: this.reason,
+      duration_ms: round(duration),
+      upstream_duration_ms: round(this.upstreamMs),
+      bytes_in: this.streamed?.bytes ?? this.bytesIn,
+      bytes_out: bytes,
+      client: `${connection.remoteAddress}:${connection.remotePort}`,
+      upstream: this.upstream,
+      gateway: connection.scope,
+      listener: candidate?.listener.name ?? "",
+      route: rule === undefined ? "" : `${rule.routeNamespace}/${rule.routeName}`,
+      rule: rule?.rule ?? "",
+      backend: this.backend,
+      snapshot_version: connection.snapshotVersion(),
+      trace_id: this.traceId,
+      request_id: this.requestId,
+      correlation_id: this.correlationId,
+      sni: connection.sni,
+    });
+  }
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

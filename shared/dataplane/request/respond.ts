@@ -1,0 +1,29 @@
+/** Answers that the proxy gives itself. */
+import { type FailureCause, FAILURES } from "./failures.ts";
+import type { RequestRecord } from "./record.ts";
+
+const encoder = new TextEncoder();
+
+/** The answer for a failure: status and one line of text, nothing of what is inside. */
+export function failureResponse(record: RequestRecord, cause: FailureCause): RequestRecord {
+  const failure: { status: number; text: string; close?: true } = FAILURES[cause];
+  record.reason = cause;
+  record.status = failure.status;
+  record.headers = ["content-type", "text/plain; charset=utf-8"];
+  record.body = encoder.encode(`${failure.text}\n`);
+  // RFC 9110 §15.5.6: 405 names what is allowed here; which methods a route takes is not known.
+  if (failure.status === 405) record.headers.push("allow", "GET, HEAD, POST, PUT, PATCH, DELETE");
+  record.close = failure.close === true;
+  return record;
+}
+
+/** The answer of a redirect filter. */
+export function redirectResponse(
+  record: RequestRecord,
+  options: { status: number; location: string },
+): RequestRecord {
+  record.status = options.status;
+  record.headers = ["location", options.location, "content-type", "text/plain; charset=utf-8"];
+  record.body = encoder.encode(`redirect to ${options.location}\n`);
+  return record;
+}

@@ -1,0 +1,187 @@
+/** For tests: a request core over one compiled table, with requests made by hand. */
+import type { HttpBackend, HttpFilter, HttpRule, Resource } from "../../snapshot/schema.ts";
+import { systemClock } from "../../lib/clock.ts";
+import { AccessLog } from "../observe/access_log.ts";
+import { RequestStats } from "../observe/request_stats.ts";
+import { compileTable } from "../table/compile.ts";
+import type { RouteTable } from "../table/types.ts";
+import { EndpointRegistry } from "../upstream/endpoints.ts";
+import { Http1Client } from "../upstream/http1_client.ts";
+import { createRequestHandler } from "./handle.ts";
+import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
+import type { BodyReader, InboundRequest, OutboundResponse, RequestHandler } from "./types.ts";
+
+const SCOPE = "gateway/d/g";
+
+/** A rule of the test's only route, or what differs from the plain one. */
+export type TestRule = Partial<HttpRule>;
+
+/** What a test varies. */
+export interface CoreOptions {
+  rules: TestRule[];
+  /** Port behind backend `a`, `b`, …; null = no ready endpoint. */
+  backends?: Record<string, number | null>;
+  hostnames?: string[];
+  listenerHostname?: string;
+  port?: number;
+  limits?: Partial<Limits>;
+  random?: () => number;
+}
+
+/** A running core. */
+export interface TestCore {
+  readonly table: RouteTable;
+  readonly handler: RequestHandler;
+  readonly client: Http1Client;
+  readonly endpoints: EndpointRegistry;
+  readonly stats: RequestStats;
+  readonly limits: Limits;
+  /** Lines of the access log. */
+  log(): Promise<Record<string, unknown>[]>;
+  /** Sends one request and takes the whole answer. */
+  ask(request?: Partial<Ask>): Promise<Answer>;
+  close(): void;
+}
+
+/** A request by hand. */
+export interface Ask {
+  method: string;
+  target: string;
+  authority: string;
+  headers: string[];
+  body: BodyReader | null;
+  scheme: "http" | "https";
+  onRequest(request: InboundRequest): void;
+}
+
+/** A whole answer. */
+export interface Answer {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+  response: OutboundResponse;
+}
+
+/** A backendRef to backend `name` of {@linkcode CoreOptions.backends}. */
+export function to(name: string, weight = 1, filters: HttpFilter[] = []): HttpBackend {
+  return { weight, cluster: `cluster/d/${name}/80`, filters };
+}
+
+/** Builds table, registry and client; close() it. */
+export function testCore(options: CoreOptions): TestCore {
+  const resources = new Map<string, Resource>();
+  const port = options.port ?? 80;
+  resources.set("listener/d/g/http", {
+    kind: "listener",
+    name: "http",
+    port,
+    protocol: "HTTP",
+    hostname: options.listenerHostname ?? "",
+  });
+  const client = new Http1Client({ limits: { ...DEFAULT_LIMITS, ...options.limits } });
+  const endpoints = new EndpointRegistry({ observer: client, random: () => 0 });
+  for (const [name, at] of Object.entries(options.backends ?? {})) {
+    const key = `d/${name}/80`;
+    resources.set(`cluster/${key}`, { kind: "cluster", endpoints: key, protocol: "http1" });
+    endpoints.setEndpoints(key, {
+      kind: "endpoints",
+      endpoints: at === null
+        ? []
+        : [{ address: "127.0.0.1", port: at, ready: true, serving: true, terminating: false }],
+    });
+  }
+  resources.set("httproute/d/r", {
+    kind: "httproute",
+    created: 1,
+    listeners: ["http"],
+    hostnames: options.hostnames ?? [],
+    rules: options.rules.map((rule) => ({
+      matches: [{ path: { type: "prefix", value: "/" } }],
+      filters: [],
+      backends: "a" in (options.backends ?? {}) ? [to("a")] : [],
+      ...rule,
+    })),
+  });
+  const table = compileTable({ scope: SCOPE, version: 7, digest: "sha256:x", resources });
+  const stats = new RequestStats();
+  const lines: string[] = [];
+  const accessLog = new AccessLog({
+    sink: {
+      write(bytes) {
+        lines.push(...new TextDecoder().decode(bytes).trimEnd().split("\n"));
+        return Promise.resolve();
+      },
+    },
+  });
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const handler = createRequestHandler({
+    upstream: client,
+    endpoints,
+    stats,
+    accessLog,
+    limits,
+    clock: systemClock,
+    random: options.random ?? (() => 0.5),
+  });
+  return {
+    table,
+    handler,
+    client,
+    endpoints,
+    stats,
+    limits,
+    async log() {
+      await accessLog.flush();
+      return lines.map((line): Record<string, unknown> => JSON.parse(line));
+    },
+    ask: async (ask = {}) => answerOf(await handler(requestOf(table, port, ask))),
+    close: () => client.close(),
+  };
+}
+
+function requestOf(table: RouteTable, port: number, ask: Partial<Ask>): InboundRequest {
+  const request: InboundRequest = {
+    connection: {
+      scheme: ask.scheme ?? "http",
+      remoteAddress: "192.0.2.1",
+      remotePort: 5555,
+      port,
+      scope: SCOPE,
+      sni: "",
+      table: () => table.ports.get(port),
+      snapshotVersion: () => table.version,
+    },
+    method: ask.method ?? "GET",
+    target: ask.target ?? "/",
+    authority: ask.authority ?? "example.com",
+    httpVersion: "1.1",
+    headers: ask.headers ?? [],
+    body: ask.body ?? null,
+    onAbort: null,
+  };
+  ask.onRequest?.(request);
+  return request;
+}
+
+async function answerOf(response: OutboundResponse): Promise<Answer> {
+  const headers: Record<string, string> = {};
+  for (let i = 0; i < response.headers.length; i += 2) {
+    const name = response.headers[i]!;
+    const value = response.headers[i + 1]!;
+    headers[name] = name in headers ? `${headers[name]}\n${value}` : value;
+  }
+  let body = "";
+  try {
+    if (response.body instanceof Uint8Array) body = new TextDecoder().decode(response.body);
+    else if (response.body !== null) {
+      for (let c = await response.body.read(); c !== null; c = await response.body.read()) {
+        body += new TextDecoder().decode(c);
+      }
+    }
+    response.done({ bytes: body.length });
+  } catch (error) {
+    response.done({ bytes: body.length, error });
+    throw error;
+  }
+  return { status: response.status, headers, body, response };
+}

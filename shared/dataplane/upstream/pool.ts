@@ -1,0 +1,198 @@
+/** The connections to one address, reused last in, first out: the busiest stay warm. */
+import type { Clock } from "../../lib/clock.ts";
+import type { Limits } from "../request/limits.ts";
+import { type ConnectionOwner, UpstreamConnection } from "./connection.ts";
+import { Deadline, type Deadlines } from "./deadlines.ts";
+import { UpstreamError } from "./errors.ts";
+import type { Exchange, ExchangeCarrier } from "./exchange.ts";
+
+/** What a pool needs. */
+export interface PoolOptions {
+  address: string;
+  port: number;
+  limits: Limits;
+  deadlines: Deadlines;
+  clock: Pick<Clock, "monotonic">;
+  /** Opens a connection; rejects when the signal aborts. */
+  connect(address: string, port: number, signal: AbortSignal): Promise<Deno.TcpConn>;
+  /** Called for every exchange that is sent a second time. */
+  onRetry(): void;
+  /** Nothing is open or waiting any more. */
+  onEmpty(pool: AddressPool): void;
+}
+
+/**
+ * Bounded by `maxUpstreamConnections`; requests beyond wait, at most `maxPendingRequests` of them
+ * and at most `connectTimeout` long; beyond that they fail with `overflow`.
+ */
+export class AddressPool implements ConnectionOwner, ExchangeCarrier {
+  readonly address: string;
+  readonly port: number;
+  readonly limits: Limits;
+  readonly deadlines: Deadlines;
+  readonly #options: PoolOptions;
+  readonly #idle: UpstreamConnection[] = [];
+  readonly #busy = new Set<UpstreamConnection>();
+  /** Waiting for a connection, first come, first served. */
+  readonly #waiting = new Set<Exchange>();
+  readonly #connecting = new Set<AbortController>();
+  readonly #sweep: Deadline;
+  /** No endpoint set names this address any more: nothing idle is kept. */
+  #retired = false;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+    this.address = options.address;
+    this.port = options.port;
+    this.limits = options.limits;
+    this.deadlines = options.deadlines;
+    this.#sweep = new Deadline(() => this.#closeIdle());
+  }
+
+  /** Open connections, those being opened included. */
+  get open(): number {
+    return this.#idle.length + this.#busy.size + this.#connecting.size;
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Runs an exchange on an idle or a new connection, or queues it. */
+  run(exchange: Exchange): void {
+    for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
+      if (idle.isClosed) continue;
+      this.#busy.add(idle);
+      return idle.start(exchange);
+    }
+    this.#enqueue(exchange);
+  }
+
+  /** The address is (or is no longer) part of an endpoint set. */
+  setRetired(retired: boolean): void {
+    this.#retired = retired;
+    if (retired) this.#closeAllIdle();
+  }
+
+  /** Closes everything; running exchanges fail with `aborted`. */
+  close(): void {
+    this.#sweep.stop();
+    const error = new UpstreamError("aborted", "upstream client closed");
+    for (const exchange of this.#waiting) exchange.abort(error);
+    for (const controller of this.#connecting) controller.abort(error);
+    for (const connection of [...this.#idle, ...this.#busy]) connection.close(error);
+  }
+
+  // ---- ConnectionOwner ----------------------------------------------------------------------
+
+  released(connection: UpstreamConnection): void {
+    this.#busy.delete(connection);
+    const next = this.#shift();
+    if (next !== undefined) {
+      this.#busy.add(connection);
+      return connection.start(next);
+    }
+    if (this.#retired) return connection.close();
+    connection.idleSince = this.#options.clock.monotonic();
+    this.#idle.push(connection);
+    connection.watch();
+    if (!this.#sweep.active) this.deadlines.start(this.#sweep, this.limits.upstreamIdleTimeout);
+  }
+
+  closed(connection: UpstreamConnection): void {
+    if (!this.#busy.delete(connection)) {
+      const at = this.#idle.indexOf(connection);
+      if (at !== -1) this.#idle.splice(at, 1);
+    }
+    if (this.#waiting.size > 0) this.#open();
+    else this.#checkEmpty();
+  }
+
+  retry(exchange: Exchange): void {
+    this.#options.onRetry();
+    // A fresh connection: others of the pool are likely to be as dead.
+    this.#enqueue(exchange);
+  }
+
+  // ---- ExchangeCarrier: while it waits ------------------------------------------------------
+
+  abandon(exchange: Exchange): void {
+    this.#waiting.delete(exchange);
+  }
+
+  // -------------------------------------------------------------------------------------------
+
+  #enqueue(exchange: Exchange): void {
+    const full = this.open >= this.limits.maxUpstreamConnections;
+    if (full && this.#waiting.size >= this.limits.maxPendingRequests) {
+      exchange.fail(new UpstreamError("overflow", `${this.address}:${this.port}: queue is full`));
+      return;
+    }
+    exchange.carrier = this;
+    exchange.waitingFor = full ? "overflow" : "connect_timeout";
+    this.#waiting.add(exchange);
+    this.deadlines.start(exchange.silence, this.limits.connectTimeout);
+    this.#open();
+  }
+
+  #shift(): Exchange | undefined {
+    for (const exchange of this.#waiting) {
+      this.#waiting.delete(exchange);
+      exchange.silence.stop();
+      return exchange;
+    }
+    return undefined;
+  }
+
+  /** Opens a connection unless as many are being opened as requests wait. */
+  #open(): void {
+    if (this.#connecting.size >= this.#waiting.size) return;
+    if (this.open >= this.limits.maxUpstreamConnections) return;
+    const controller = new AbortController();
+    const deadline = new Deadline(() =>
+      controller.abort(new UpstreamError("connect_timeout", "connect timed out"))
+    );
+    this.deadlines.start(deadline, this.limits.connectTimeout);
+    this.#connecting.add(controller);
+    this.#options.connect(this.address, this.port, controller.signal).then((conn) => {
+      deadline.stop();
+      this.#connecting.delete(controller);
+      if (controller.signal.aborted) return conn.close();
+      // Nagle's algorithm would hold the second write of a request back.
+      conn.setNoDelay(true);
+      const connection = new UpstreamConnection(conn, this);
+      this.released(connection);
+    }, (error) => {
+      deadline.stop();
+      this.#connecting.delete(controller);
+      const failure = error instanceof UpstreamError ? error : new UpstreamError(
+        "connect",
+        `${this.address}:${this.port}: connect failed`,
+        { cause: error },
+      );
+      // One failed attempt fails one request: the others have attempts of their own.
+      this.#shift()?.abort(failure);
+      if (this.#waiting.size > 0) this.#open();
+      else this.#checkEmpty();
+    });
+  }
+
+  /** Closes what has been idle for long; the oldest are at the front. */
+  #closeIdle(): void {
+    const limit = this.#options.clock.monotonic() - this.limits.upstreamIdleTimeout;
+    while (this.#idle.length > 0 && this.#idle[0]!.idleSince <= limit) this.#idle[0]!.close();
+    if (this.#idle.length > 0) this.deadlines.start(this.#sweep, this.limits.upstreamIdleTimeout);
+  }
+
+  #closeAllIdle(): void {
+    for (const connection of [...this.#idle]) connection.close();
+    this.#checkEmpty();
+  }
+
+  #checkEmpty(): void {
+    if (this.open === 0 && this.#waiting.size === 0) {
+      this.#sweep.stop();
+      this.#options.onEmpty(this);
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Where a running stack says how to reach it: `<state>/stack.json`, readable by its owner only, and
+ * a link to it at a place that the command line knows. It holds public keys, addresses and the
+ * credentials of the reader, who may read snapshots and nothing else.
+ */
+import { parseObject, parseString, parseStrings } from "./parse.ts";
+
+export interface StackFile {
+  natsUrl: string;
+  fleet: string;
+  /** User and nkey seed of the reader. */
+  readerUser: string;
+  readerSeed: string;
+  /** Base64 of the raw public keys that sign snapshots. */
+  trustedKeys: string[];
+  /** `http://127.0.0.1:<port>` of the controller's admin endpoint. */
+  controllerAdmin: string;
+  /** The same of each proxy. */
+  proxyAdmins: string[];
+}
+
+const KEYS = [
+  "natsUrl",
+  "fleet",
+  "readerUser",
+  "readerSeed",
+  "trustedKeys",
+  "controllerAdmin",
+  "proxyAdmins",
+] as const;
+
+/** The folder of the link: the user's runtime folder, else one of the user's own. */
+export function runtimeFolder(env: Pick<Deno.Env, "get">): string {
+  const runtime = env.get("XDG_RUNTIME_DIR");
+  if (runtime !== undefined && runtime !== "") return `${runtime}/lgw`;
+  return `${env.get("TMPDIR") ?? "/tmp"}/lgw-${env.get("USER") ?? "user"}`;
+}
+
+/** Writes the file and links it, replacing the link of an earlier stack. */
+export async function writeStackFile(
+  stateDir: string,
+  options: { content: StackFile; linkFolder: string },
+): Promise<void> {
+  const path = `${stateDir}/stack.json`;
+  const { content, linkFolder } = options;
+  await Deno.writeTextFile(`${path}.new`, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
+  await Deno.rename(`${path}.new`, path);
+  await Deno.mkdir(linkFolder, { recursive: true, mode: 0o700 });
+  const link = `${linkFolder}/stack.json`;
+  await Deno.remove(link).catch(() => {});
+  await Deno.symlink(await Deno.realPath(path), link);
+}
+
+/** Removes the link if it still points to this stack's file. */
+export async function unlinkStackFile(stateDir: string, linkFolder: string): Promise<void> {
+  const link = `${linkFolder}/stack.json`;
+  try {
+    const target = await Deno.readLink(link);
+    if (target === `${await Deno.realPath(stateDir)}/stack.json`) await Deno.remove(link);
+  } catch {
+    // Another stack has taken the link, or it is gone.
+  }
+}
+
+/** Reads a stack file. Throws when there is none or it is not one. */
+export async function readStackFile(path: string): Promise<StackFile> {
+  const value = parseObject(JSON.parse(await Deno.readTextFile(path)), { path: "", keys: KEYS });
+  return {
+    natsUrl: parseString(value.natsUrl, "natsUrl"),
+    fleet: parseString(value.fleet, "fleet"),
+    readerUser: parseString(value.readerUser, "readerUser"),
+    readerSeed: parseString(value.readerSeed, "readerSeed"),
+    trustedKeys: parseStrings(value.trustedKeys, "trustedKeys"),
+    controllerAdmin: parseString(value.controllerAdmin, "controllerAdmin"),
+    proxyAdmins: parseStrings(value.proxyAdmins, "proxyAdmins"),
+  };
+}

@@ -1,0 +1,159 @@
+/**
+ * Structural validation of resources: what a reader may rely on afterwards. Members that this
+ * reader does not know stay (the digest covers them); a writer that needs them understood says so
+ * in `requires`.
+ */
+import {
+  asBoolean,
+  asInteger,
+  asList,
+  asObject,
+  asOneOf,
+  asString,
+  asText,
+  type Fields,
+  malformed,
+  optional,
+} from "./fields.ts";
+import { RefusalError } from "./refusal.ts";
+import type { Resource } from "./schema.ts";
+
+const MAX_PORT = 65_535;
+const MAX_WEIGHT = 1_000_000;
+
+/**
+ * `value` as the resource `id`.
+ * @param features names that this reader understands.
+ * @throws {RefusalError} `content` or `requires`, and nothing else.
+ */
+export function decodeResource(
+  id: string,
+  value: unknown,
+  features: ReadonlySet<string>,
+): Resource {
+  const fields = asObject(value, id);
+  for (const name of optional(fields, "requires", (v) => asTexts(v, `${id}.requires`)) ?? []) {
+    if (!features.has(name)) {
+      throw new RefusalError("requires", `${id} needs feature "${name}", unknown here`);
+    }
+  }
+  const kind = asOneOf(fields["kind"], `${id}.kind`, ["listener", "httproute", "cluster", "scope"]);
+  if (!id.startsWith(`${kind}/`)) throw malformed(id, `id does not fit kind ${kind}`);
+  switch (kind) {
+    case "listener":
+      checkListener(fields, id);
+      break;
+    case "httproute":
+      checkRoute(fields, id);
+      break;
+    case "cluster":
+      asText(fields["endpoints"], `${id}.endpoints`);
+      asOneOf(fields["protocol"], `${id}.protocol`, ["http1", "h2c"]);
+      break;
+    case "scope":
+      asText(fields["scope"], `${id}.scope`);
+      asInteger(fields["minVersion"], `${id}.minVersion`);
+      asBoolean(fields["tombstone"], `${id}.tombstone`);
+      break;
+    default:
+      kind satisfies never;
+  }
+  return value as Resource;
+}
+
+function asTexts(value: unknown, path: string): string[] {
+  return asList(value, path, asText);
+}
+
+function checkListener(fields: Fields, id: string): void {
+  asText(fields["name"], `${id}.name`);
+  asInteger(fields["port"], `${id}.port`, { min: 1, max: MAX_PORT });
+  asOneOf(fields["protocol"], `${id}.protocol`, ["HTTP", "HTTPS"]);
+  asString(fields["hostname"], `${id}.hostname`);
+  optional(fields, "certificates", (v) => asTexts(v, `${id}.certificates`));
+}
+
+function checkRoute(fields: Fields, id: string): void {
+  asInteger(fields["created"], `${id}.created`);
+  const listeners = asTexts(fields["listeners"], `${id}.listeners`);
+  if (listeners.length === 0) throw malformed(`${id}.listeners`, "must not be empty");
+  asTexts(fields["hostnames"], `${id}.hostnames`);
+  asList(fields["rules"], `${id}.rules`, checkRule);
+}
+
+function checkRule(value: unknown, path: string): void {
+  const rule = asObject(value, path);
+  optional(rule, "name", (v) => asText(v, `${path}.name`));
+  const matches = asList(rule["matches"], `${path}.matches`, checkMatch);
+  if (matches.length === 0) throw malformed(`${path}.matches`, "must not be empty");
+  asList(rule["filters"], `${path}.filters`, checkFilter);
+  asList(rule["backends"], `${path}.backends`, checkBackend);
+  optional(rule, "timeouts", (v) => {
+    const timeouts = asObject(v, `${path}.timeouts`);
+    optional(timeouts, "request", (t) => asInteger(t, `${path}.timeouts.request`));
+    optional(timeouts, "backendRequest", (t) => asInteger(t, `${path}.timeouts.backendRequest`));
+  });
+}
+
+function checkMatch(value: unknown, path: string): void {
+  const match = asObject(value, path);
+  const pathMatch = asObject(match["path"], `${path}.path`);
+  asOneOf(pathMatch["type"], `${path}.path.type`, ["exact", "prefix"]);
+  if (!asText(pathMatch["value"], `${path}.path.value`).startsWith("/")) {
+    throw malformed(`${path}.path.value`, "must start with /");
+  }
+  optional(match, "method", (v) => asText(v, `${path}.method`));
+  optional(match, "headers", (v) => asList(v, `${path}.headers`, checkNamedValue));
+  optional(match, "query", (v) => asList(v, `${path}.query`, checkNamedValue));
+}
+
+function checkNamedValue(value: unknown, path: string): void {
+  const fields = asObject(value, path);
+  asText(fields["name"], `${path}.name`);
+  asString(fields["value"], `${path}.value`);
+}
+
+function checkBackend(value: unknown, path: string): void {
+  const backend = asObject(value, path);
+  asInteger(backend["weight"], `${path}.weight`, { max: MAX_WEIGHT });
+  optional(backend, "cluster", (v) => asText(v, `${path}.cluster`));
+  optional(backend, "error", (v) => asText(v, `${path}.error`));
+  optional(backend, "filters", (v) => asList(v, `${path}.filters`, checkFilter));
+}
+
+function checkFilter(value: unknown, path: string): void {
+  const filter = asObject(value, path);
+  const form = asOneOf(filter["type"], `${path}.type`, [
+    "requestHeaders",
+    "responseHeaders",
+    "redirect",
+    "rewrite",
+  ]);
+  switch (form) {
+    case "requestHeaders":
+    case "responseHeaders":
+      optional(filter, "set", (v) => asList(v, `${path}.set`, checkNamedValue));
+      optional(filter, "add", (v) => asList(v, `${path}.add`, checkNamedValue));
+      optional(filter, "remove", (v) => asTexts(v, `${path}.remove`));
+      break;
+    case "redirect":
+      optional(filter, "scheme", (v) => asOneOf(v, `${path}.scheme`, ["http", "https"]));
+      optional(filter, "hostname", (v) => asText(v, `${path}.hostname`));
+      optional(filter, "port", (v) => asInteger(v, `${path}.port`, { min: 1, max: MAX_PORT }));
+      optional(filter, "path", (v) => checkPathRewrite(v, `${path}.path`));
+      asInteger(filter["status"], `${path}.status`, { min: 300, max: 399 });
+      break;
+    case "rewrite":
+      optional(filter, "hostname", (v) => asText(v, `${path}.hostname`));
+      optional(filter, "path", (v) => checkPathRewrite(v, `${path}.path`));
+      break;
+    default:
+      form satisfies never;
+  }
+}
+
+function checkPathRewrite(value: unknown, path: string): void {
+  const rewrite = asObject(value, path);
+  asOneOf(rewrite["type"], `${path}.type`, ["full", "prefix"]);
+  asString(rewrite["value"], `${path}.value`);
+}

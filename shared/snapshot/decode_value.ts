@@ -1,0 +1,60 @@
+/** Structural validation of last-value data. */
+import {
+  asBoolean,
+  asInteger,
+  asList,
+  asObject,
+  asOneOf,
+  asText,
+  malformed,
+  optional,
+} from "./fields.ts";
+import { isDigestText } from "./hash.ts";
+import type { LastValue } from "./schema.ts";
+
+const PORT = { min: 1, max: 65_535 };
+
+/**
+ * `value` as last-value data.
+ * @throws {RefusalError} with reason `content`, and nothing else.
+ */
+export function decodeLastValue(value: unknown, path = "value"): LastValue {
+  const fields = asObject(value, path);
+  const kind = asOneOf(fields["kind"], `${path}.kind`, ["endpoints", "bind", "secret"]);
+  switch (kind) {
+    case "endpoints":
+      asList(fields["endpoints"], `${path}.endpoints`, checkEndpoint);
+      break;
+    case "bind":
+      asList(fields["ports"], `${path}.ports`, (entry, at) => {
+        const port = asObject(entry, at);
+        asInteger(port["port"], `${at}.port`, PORT);
+        asInteger(port["fleetPort"], `${at}.fleetPort`, PORT);
+      });
+      break;
+    case "secret": {
+      asText(fields["slot"], `${path}.slot`);
+      asText(fields["chain"], `${path}.chain`);
+      asText(fields["sealedKey"], `${path}.sealedKey`);
+      if (!isDigestText(asText(fields["fingerprint"], `${path}.fingerprint`))) {
+        throw malformed(`${path}.fingerprint`, "must be sha256: and 64 hex digits");
+      }
+      break;
+    }
+    default:
+      kind satisfies never;
+  }
+  return value as LastValue;
+}
+
+function checkEndpoint(value: unknown, path: string): void {
+  const endpoint = asObject(value, path);
+  asText(endpoint["address"], `${path}.address`);
+  asInteger(endpoint["port"], `${path}.port`, PORT);
+  asBoolean(endpoint["ready"], `${path}.ready`);
+  asBoolean(endpoint["serving"], `${path}.serving`);
+  asBoolean(endpoint["terminating"], `${path}.terminating`);
+  for (const name of ["node", "zone", "identity"]) {
+    optional(endpoint, name, (v) => asText(v, `${path}.${name}`));
+  }
+}
