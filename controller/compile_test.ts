@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import fc from "fast-check";
+import { compileTable } from "../shared/dataplane/table/compile.ts";
 import { compile, type CompileResult } from "./compile.ts";
 import { CompileMemo } from "./compile_memo.ts";
 import { keyOf, type KubeObject } from "./model/objects.ts";
@@ -88,6 +89,7 @@ function checkPresence(result: CompileResult): void {
     const scope = key.replace(/^Gateway/, "gateway");
     const content = result.scopes.get(scope);
     assert(content !== undefined, `${scope} is missing`);
+    compileTable({ scope, version: 1, digest: "", resources: content.resources });
     const resources = [...content.resources.values()];
     for (const { name, attachedRoutes } of status.listeners) {
       const served = resources.some((entry) => entry.kind === "listener" && entry.name === name);

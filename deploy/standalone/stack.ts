@@ -274,6 +274,8 @@ function controllerFlags(manifests: readonly string[], stateDir: string): string
     "--allow-net=127.0.0.1,localhost",
     `--allow-read=${[...manifests, stateDir].join(",")}`,
     `--allow-write=${stateDir}`,
+    // Debugging switches of the YAML parser, which it looks up by itself.
+    "--allow-env=LOG_TOKENS,LOG_STREAM",
   ];
 }
 

@@ -1,5 +1,5 @@
 /** The bus on NATS JetStream. */
-import { connect, type Msg, type NatsConnection } from "nats";
+import { connect, type Msg, type NatsConnection, nkeyAuthenticator } from "nats";
 import { backoff } from "../lib/backoff.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { errorMessage, type Logger, silentLogger } from "../lib/log.ts";
@@ -38,8 +38,12 @@ const encoder = new TextEncoder();
 export interface NatsBusOptions {
   /** `nats://host:port`, one or more. */
   servers: string | string[];
+  /** Name of the user: its inboxes are under it. */
   user: string;
-  password: string;
+  /** Seed of the user's nkey; without it the password is used. Secret. */
+  seed?: string;
+  /** Secret. */
+  password?: string;
   /** Name of the connection, for the server's monitoring. */
   name?: string;
   limits?: StreamLimits;
@@ -112,11 +116,12 @@ class NatsBus implements BusWriter {
   }
 
   #connect(): Promise<NatsConnection> {
-    const { servers, user, password, name } = this.#options;
+    const { servers, user, seed, password, name } = this.#options;
     return connect({
       servers,
-      user,
-      pass: password,
+      ...(seed === undefined
+        ? { user, ...(password === undefined ? {} : { pass: password }) }
+        : { authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) }),
       inboxPrefix: inboxPrefix(user),
       timeout: 2000,
       reconnect: true,

@@ -135,14 +135,15 @@ export function list<T>(item: Decoder<T>, rules: ListRules<T> = {}): Decoder<T[]
 export function stringMap(value: unknown, at: At): Record<string, string> | Fail {
   const record = asRecord(value);
   if (record === undefined) return fail(at, `must be an object, not ${describe(value)}`);
-  const out: Record<string, string> = {};
+  const out: [string, string][] = [];
   let failed = false;
   for (const [key, entry] of Object.entries(record)) {
     const decoded = string()(entry, below(at, key));
     if (decoded === FAIL) failed = true;
-    else out[key] = decoded;
+    else out.push([key, decoded]);
   }
-  return failed ? FAIL : out;
+  // fromEntries makes own members, also of a key such as __proto__.
+  return failed ? FAIL : Object.fromEntries(out);
 }
 
 /** Anything that JSON can hold, nulls left out. */
@@ -153,14 +154,14 @@ export function anyJson(value: unknown, at: At): JsonValue | Fail {
   if (Array.isArray(value)) return list(anyJson)(value, at);
   const record = asRecord(value);
   if (record === undefined) return fail(at, `must be JSON, not ${describe(value)}`);
-  const out: { [key: string]: JsonValue } = {};
+  const out: [string, JsonValue][] = [];
   for (const [key, entry] of Object.entries(record)) {
     if (entry === null) continue;
     const decoded = anyJson(entry, below(at, key));
     if (decoded === FAIL) return FAIL;
-    out[key] = decoded;
+    out.push([key, decoded]);
   }
-  return out;
+  return Object.fromEntries(out);
 }
 type JsonValue = string | number | boolean | JsonValue[] | { [key: string]: JsonValue };
 

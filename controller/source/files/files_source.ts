@@ -62,7 +62,7 @@ export async function startFilesSource(options: FilesSourceOptions): Promise<Fil
   const { clock = systemClock } = options;
   const root = await resolveRoot(options.path);
   // The watcher starts first: what changes during the first scan is seen by one of the two.
-  const watcher = Deno.watchFs(root.folder, { recursive: root.file === undefined });
+  const watcher = watchFolder(root);
   try {
     const { known } = options;
     const reader = new Reader(root, {
@@ -75,6 +75,15 @@ export async function startFilesSource(options: FilesSourceOptions): Promise<Fil
   } catch (error) {
     watcher.close();
     throw error;
+  }
+}
+
+function watchFolder({ folder, file, shown }: Root): Deno.FsWatcher {
+  try {
+    return Deno.watchFs(folder, { recursive: file === undefined });
+  } catch (error) {
+    const hint = "the system may be out of watches (fs.inotify.max_user_watches)";
+    throw new Error(`cannot watch "${shown}": ${errorMessage(error)}; ${hint}`, { cause: error });
   }
 }
 
@@ -207,12 +216,17 @@ class Watch implements FilesSource {
   }
 
   async #watch(): Promise<void> {
-    for await (const event of this.#options.watcher) {
-      // Reading a file makes access events too.
-      if (event.kind === "access") continue;
-      for (const path of event.paths) this.#see(path, event.kind);
-      if (event.flag === "rescan") this.#scan = true;
-      this.#work();
+    try {
+      for await (const event of this.#options.watcher) {
+        // Reading a file makes access events too.
+        if (event.kind === "access") continue;
+        for (const path of event.paths) this.#see(path, event.kind);
+        if (event.flag === "rescan") this.#scan = true;
+        this.#work();
+      }
+    } catch (error) {
+      // The scans go on, so changes are only seen later.
+      this.#options.logger.error("files_watch_failed", { error: errorMessage(error) });
     }
   }
 

@@ -77,12 +77,18 @@ export class ManifestSet {
     this.#known = options.known ?? new Map();
   }
 
-  /** What a later run needs to count on: pass it as `known`. */
+  /**
+   * What a later run needs to count on: pass it as `known`. Without Secrets, because it is written
+   * to disk and even a hash of a Secret has no place there; nothing counts their generations.
+   */
   memory(): Map<string, Remembered> {
-    return new Map([...this.#emitted].map(([key, { object, signature }]) => {
+    const memory = new Map<string, Remembered>();
+    for (const [key, { object, signature }] of this.#emitted) {
+      if (object.kind === "Secret") continue;
       const { generation, created } = object.meta;
-      return [key, { generation, created, content: hashOf(signature) }];
-    }));
+      memory.set(key, { generation, created, content: hashOf(signature) });
+    }
+    return memory;
   }
 
   /** Names of the files that are there. */

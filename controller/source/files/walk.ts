@@ -44,7 +44,9 @@ export async function stampOf(path: string): Promise<FileStamp | undefined> {
     const { isFile, mtime, size, ino } = await Deno.stat(path);
     return isFile ? { mtime: mtime?.getTime() ?? 0, size, inode: ino ?? 0 } : undefined;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    const gone = error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory;
+    if (gone) return undefined;
     throw error;
   }
 }

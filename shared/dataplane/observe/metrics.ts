@@ -73,21 +73,40 @@ export class ProxyMetrics {
       },
     });
     registers[0]!.registerMetric(
-      durations("lgw_proxy_request_duration_seconds", "From the head of a request to the answer's end", () =>
-        [...stats.gateways()].map(([gateway, of]) => [gateway, of.request])),
+      durations(
+        "lgw_proxy_request_duration_seconds",
+        "From the head of a request to the answer's end",
+        () => [...stats.gateways()].map(([gateway, of]) => [gateway, of.request]),
+      ),
     );
     registers[0]!.registerMetric(
-      durations("lgw_proxy_upstream_duration_seconds", "From sending a request to the head of the endpoint's answer", () =>
-        [...stats.gateways()].map(([gateway, of]) => [gateway, of.upstream])),
+      durations(
+        "lgw_proxy_upstream_duration_seconds",
+        "From sending a request to the head of the endpoint's answer",
+        () => [...stats.gateways()].map(([gateway, of]) => [gateway, of.upstream]),
+      ),
     );
-    this.#gauge("lgw_proxy_active_connections", "Open client connections", () =>
-      options.connections?.() ?? 0);
+    this.#gauge(
+      "lgw_proxy_active_connections",
+      "Open client connections",
+      () => options.connections?.() ?? 0,
+    );
     this.#gauge("lgw_proxy_inflight_requests", "Requests being handled", () => stats.inflight);
-    this.#counter("lgw_proxy_upstream_retries_total", "Requests sent again on a fresh connection", () =>
-      stats.retries);
-    this.#counter("lgw_proxy_timeouts_total", "Requests that ran into a timeout", () => stats.timeouts);
-    this.#counter("lgw_proxy_series_overflow_total", "Series counted under __other__", () =>
-      stats.overflow);
+    this.#counter(
+      "lgw_proxy_upstream_retries_total",
+      "Requests sent again on a fresh connection",
+      () => stats.retries,
+    );
+    this.#counter(
+      "lgw_proxy_timeouts_total",
+      "Requests that ran into a timeout",
+      () => stats.timeouts,
+    );
+    this.#counter(
+      "lgw_proxy_series_overflow_total",
+      "Series counted under __other__",
+      () => stats.overflow,
+    );
     this.#labelled("lgw_proxy_upstream_errors_total", "Failed exchanges with endpoints", {
       label: "reason",
       values: stats.upstreamErrors,
@@ -194,27 +213,37 @@ function durations(name: string, help: string, samples: Samples): Histogram<stri
 class OwnHistogram extends Histogram<string> {
   readonly #samples: Samples;
   readonly #name: string;
+  readonly #help: string;
 
   constructor(options: { name: string; help: string; samples: Samples }) {
     super({ name: options.name, help: options.help, labelNames: ["gateway"], registers: [] });
     this.#samples = options.samples;
     this.#name = options.name;
+    this.#help = options.help;
   }
 
-  override async get(): ReturnType<Histogram<string>["get"]> {
-    const values: Awaited<ReturnType<Histogram<string>["get"]>>["values"] = [];
+  /** What prom-client reads, for every format. */
+  getForPromString() {
+    const values: { labels: Record<string, string | number>; value: number; metricName: string }[] =
+      [];
+    const sample = (suffix: string, labels: Record<string, string | number>, value: number) =>
+      values.push({ labels, value, metricName: `${this.#name}_${suffix}` });
     for (const [gateway, histogram] of this.#samples()) {
       let total = 0;
-      const bucket = (le: number | string, value: number) =>
-        values.push({ labels: { gateway, le }, value, metricName: `${this.#name}_bucket` });
       for (let i = 0; i < DURATION_BOUNDS.length; i++) {
         total += histogram.buckets[i]!;
-        bucket(DURATION_BOUNDS[i]!, total);
+        sample("bucket", { gateway, le: DURATION_BOUNDS[i]! }, total);
       }
-      bucket("+Inf", histogram.count);
-      values.push({ labels: { gateway }, value: histogram.sum, metricName: `${this.#name}_sum` });
-      values.push({ labels: { gateway }, value: histogram.count, metricName: `${this.#name}_count` });
+      sample("bucket", { gateway, le: "+Inf" }, histogram.count);
+      sample("sum", { gateway }, histogram.sum);
+      sample("count", { gateway }, histogram.count);
     }
-    return { ...await super.get(), values };
+    return Promise.resolve({
+      name: this.#name,
+      help: this.#help,
+      type: "histogram",
+      values,
+      aggregator: "sum",
+    });
   }
 }

@@ -63,6 +63,7 @@ const OTHER_LABELS: RuleLabels = {
 export class RequestStats {
   readonly #series = new Map<string, RequestSeries>();
   readonly #backends = new Map<string, BackendStats>();
+  readonly #unrouted = new Map<string, BackendStats>();
   readonly #gateways = new Map<string, GatewayStats>();
   readonly #maxSeries: number;
   inflight = 0;
@@ -96,12 +97,24 @@ export class RequestStats {
     return stats;
   }
 
+  /** The counters for what no route took; `listener` empty when none served the host. */
+  unrouted(scope: string, listener: string): BackendStats {
+    const key = `${scope}\n${listener}`;
+    let stats = this.#unrouted.get(key);
+    if (stats === undefined) {
+      const labels = { gateway: scope, listener, routeNamespace: "", routeName: "", rule: "" };
+      stats = this.backend(labels, "");
+      if (this.#unrouted.size < this.#maxSeries) this.#unrouted.set(key, stats);
+    }
+    return stats;
+  }
+
   /** The histograms of a Gateway; keep the reference. */
   gateway(scope: string): GatewayStats {
     let stats = this.#gateways.get(scope);
     if (stats === undefined) {
       stats = { request: new DurationHistogram(), upstream: new DurationHistogram() };
-      if (this.#gateways.size >= this.#maxSeries) return this.gateway(OTHER);
+      if (this.#gateways.size >= this.#maxSeries && scope !== OTHER) return this.gateway(OTHER);
       this.#gateways.set(scope, stats);
     }
     return stats;
@@ -112,6 +125,9 @@ export class RequestStats {
     this.#gateways.delete(scope);
     for (const [key, series] of this.#series) {
       if (series.labels.gateway === scope) this.#series.delete(key);
+    }
+    for (const key of this.#unrouted.keys()) {
+      if (key.startsWith(`${scope}\n`)) this.#unrouted.delete(key);
     }
     const prefix = `[${JSON.stringify(scope)},`;
     for (const key of this.#backends.keys()) {

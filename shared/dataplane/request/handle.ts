@@ -58,13 +58,17 @@ async function handle(
   const query = checkTarget(record, core.limits);
   const table = connection.table();
   if (table === undefined) throw new RequestFailure("no_listener");
-  const candidate = routed(table.route({
+  const decision = table.route({
     method: request.method,
     host: record.host,
     path: record.path,
     query,
     headers: request.headers,
-  }));
+  });
+  if (decision.kind === "no_route") {
+    record.counter = core.stats.unrouted(connection.scope, decision.listener.name);
+  }
+  const candidate = routed(decision);
   record.candidate = candidate;
   const plan = plans.get(candidate, connection.scope);
   record.counter = plan.stats;

@@ -237,7 +237,11 @@ Deno.test("createRequestHandler() passes a valid trace on and starts one otherwi
       kept.body.includes("x-correlation-id: c1\r\n") && kept.body.includes("x-request-id: r1\r\n"),
     );
     for (
-      const bad of ["garbage", valid.replace("00-", "ff-"), `00-${"0".repeat(32)}-b7ad6b7169203331-01`]
+      const bad of [
+        "garbage",
+        valid.replace("00-", "ff-"),
+        `00-${"0".repeat(32)}-b7ad6b7169203331-01`,
+      ]
     ) {
       const made = await core.ask({ headers: ["traceparent", bad, "tracestate", "a=1"] });
       assertMatch(made.body, /traceparent: 00-[0-9a-f]{32}-[0-9a-f]{16}-01\r\n/);

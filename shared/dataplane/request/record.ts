@@ -86,15 +86,10 @@ export class RequestRecord implements OutboundResponse {
     const gateway = stats.gateway(scope);
     gateway.request.observe(duration);
     if (this.exchange !== null) gateway.upstream.observe(this.upstreamMs);
-    const counter = this.counter ?? this.#unrouted(scope);
+    const counter = this.counter ?? stats.unrouted(scope, "");
     counter.count(this.reason === "client_closed" ? 499 : this.status);
     if (this.reason !== "ok") this.#countFailure();
     if (accessLog !== null) this.#log(accessLog, duration, outcome.bytes);
-  }
-
-  #unrouted(scope: string): BackendStats {
-    const labels = { gateway: scope, listener: "", routeNamespace: "", routeName: "", rule: "" };
-    return this.#sinks.stats.backend(labels, "");
   }
 
   #countFailure(): void {

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { InboundRequest, RequestHandler } from "../request/types.ts";
+import type { InboundConnection, InboundRequest, RequestHandler } from "../request/types.ts";
 import type { Limits } from "../request/limits.ts";
 import { type CoreOptions, type TestCore, testCore } from "../request/testing_core.ts";
 import {
@@ -9,7 +9,6 @@ import {
   readUntil,
   startOrigin,
 } from "../upstream/testing_origin.ts";
-import { ClientConnection } from "./connection.ts";
 import { type NativeConnection, serveNative } from "./native.ts";
 import { createNativeEngine, type NativeEngine } from "./native_engine.ts";
 
@@ -40,14 +39,16 @@ async function withRig(options: RigOptions, run: (rig: Rig) => Promise<void>): P
   const handler = options.handler?.(core) ?? core.handler;
   const loop = (async () => {
     for await (const conn of listener) {
-      const connection = new ClientConnection({
+      const connection: InboundConnection = {
         scheme: "http",
-        remote: conn.remoteAddr,
+        remoteAddress: conn.remoteAddr.hostname,
+        remotePort: conn.remoteAddr.port,
         port: 80,
         scope: "gateway/d/g",
         sni: "",
-        current: () => core.table,
-      });
+        table: () => core.table.ports.get(80),
+        snapshotVersion: () => core.table.version,
+      };
       const { client: { deadlines }, limits, stats } = core;
       connections.add(serveNative(conn, connection, handler, { engine, limits, deadlines, stats }));
     }

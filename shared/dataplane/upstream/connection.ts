@@ -7,8 +7,7 @@ import type { Limits } from "../request/limits.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { UpstreamError } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
-import { encodeLatin1, requestHeadText } from "./request_head.ts";
-import { sendBody } from "./request_body.ts";
+import { RequestWriter } from "./request_writer.ts";
 import { UpstreamBody } from "./response_body.ts";
 import {
   decodeLatin1,
@@ -19,7 +18,6 @@ import {
 import { ChunkedDecoder } from "./chunked.ts";
 
 const READ_BUFFER = 32 * 1024;
-const WRITE_BUFFER = 16 * 1024;
 /** Bodies of a known length up to this are collected, so that they cost one answer, no stream. */
 const WHOLE_BODY = 64 * 1024;
 
@@ -45,16 +43,15 @@ export class UpstreamConnection {
   idleSince = 0;
   readonly #conn: Deno.TcpConn;
   readonly #owner: ConnectionOwner;
+  readonly #writer: RequestWriter;
   #phase: Phase = "idle";
   #exchange: Exchange | null = null;
   #buffer = new Uint8Array(READ_BUFFER);
-  #writeBuffer = new Uint8Array(WRITE_BUFFER);
   #start = 0;
   #end = 0;
   #scanned = 0;
   #headBytes = 0;
   #reading = false;
-  #writing = false;
   #eof = false;
   #keepAlive = true;
   #head: ResponseHead | null = null;
@@ -66,19 +63,16 @@ export class UpstreamConnection {
     this.#reading = false;
     this.#lost(error);
   };
-  readonly #onWritten = (n: number) => this.#written(n);
-  readonly #onWriteError = (error: unknown) => {
-    this.#writing = false;
-    // The endpoint may have answered (say 413) before it stopped reading: the outstanding read
-    // decides. It fails or ends on its own now.
-    this.#keepAlive = false;
-    if (!this.#reading) this.#lost(error);
-  };
-  #pendingWrite: Uint8Array = EMPTY;
-
   constructor(conn: Deno.TcpConn, owner: ConnectionOwner) {
     this.#conn = conn;
     this.#owner = owner;
+    this.#writer = new RequestWriter(conn, {
+      taken: (exchange, bytes) => {
+        exchange.sent += bytes;
+        if (this.#exchange === exchange && this.#phase === "head") this.#touch(exchange);
+      },
+      failed: (exchange, error) => this.#sendFailed(exchange, error),
+    });
   }
 
   get isClosed(): boolean {
@@ -95,7 +89,7 @@ export class UpstreamConnection {
     exchange.sent = 0;
     exchange.waitingFor = "timeout";
     this.#owner.deadlines.start(exchange.silence, this.#owner.limits.responseIdleTimeout);
-    this.#send(exchange);
+    this.#writer.send(exchange);
     this.#arm();
   }
 
@@ -113,78 +107,6 @@ export class UpstreamConnection {
   /** Closes the connection; a running exchange fails with `error`. Idempotent. */
   close(error?: UpstreamError): void {
     this.#shut(error ?? new UpstreamError("aborted", "connection closed"));
-  }
-
-  // ---- sending ------------------------------------------------------------------------------
-
-  #send(exchange: Exchange): void {
-    const request = exchange.request;
-    const body = request.body;
-    const length = body === null
-      ? (request.method === "POST" || request.method === "PUT" || request.method === "PATCH"
-        ? 0
-        : -2)
-      : body.length;
-    const text = requestHeadText(request, length);
-    let buffer = this.#writeBuffer;
-    let size = encodeLatin1(text, buffer);
-    if (size === -1) {
-      buffer = new Uint8Array(text.length);
-      size = encodeLatin1(text, buffer);
-    }
-    if (body === null) this.#write(buffer.subarray(0, size));
-    else if (body instanceof Uint8Array) {
-      if (size + body.length <= buffer.length) {
-        buffer.set(body, size);
-        this.#write(buffer.subarray(0, size + body.length));
-      } else {
-        const joined = new Uint8Array(size + body.length);
-        joined.set(buffer.subarray(0, size));
-        joined.set(body, size);
-        this.#write(joined);
-      }
-    } else {
-      this.#writing = true;
-      sendBody(this.#conn, {
-        head: buffer.slice(0, size),
-        body,
-        sent: (bytes) => {
-          exchange.sent += bytes;
-          if (this.#exchange === exchange) this.#touch(exchange);
-        },
-      }).then(
-        () => {
-          this.#writing = false;
-        },
-        (error) => {
-          this.#writing = false;
-          this.#bodyFailed(exchange, error);
-        },
-      );
-    }
-  }
-
-  #bodyFailed(exchange: Exchange, error: UpstreamError): void {
-    if (this.#exchange !== exchange) return;
-    // What the endpoint did to the connection is told by the read; what the client did is told
-    // only here.
-    if (error.kind === "request_body") this.#shut(error);
-    else this.#onWriteError(error);
-  }
-
-  #write(bytes: Uint8Array): void {
-    this.#writing = true;
-    this.#pendingWrite = bytes;
-    this.#conn.write(bytes).then(this.#onWritten, this.#onWriteError);
-  }
-
-  #written(n: number): void {
-    const rest = this.#pendingWrite;
-    const exchange = this.#exchange;
-    if (exchange !== null) exchange.sent += n;
-    if (n < rest.length && this.#phase !== "closed") return this.#write(rest.subarray(n));
-    this.#writing = false;
-    this.#pendingWrite = EMPTY;
   }
 
   // ---- receiving ----------------------------------------------------------------------------
@@ -379,11 +301,21 @@ export class UpstreamConnection {
     this.served++;
     const sending = exchange.request.body;
     // Answered early: nobody is going to read the rest of the request.
-    if (this.#writing && sending !== null && !(sending instanceof Uint8Array)) sending.cancel();
-    const reusable = this.#keepAlive && !this.#writing && !this.#eof && this.#start === this.#end;
+    if (this.#writer.busy && sending !== null && !(sending instanceof Uint8Array)) sending.cancel();
+    const reusable = this.#keepAlive && !this.#writer.busy && !this.#eof &&
+      this.#start === this.#end;
     if (!reusable) return this.#shut(new UpstreamError("aborted", "not reusable"));
     this.#phase = "idle";
     this.#owner.released(this);
+  }
+
+  #sendFailed(exchange: Exchange, error: UpstreamError): void {
+    if (this.#exchange !== exchange) return;
+    // What the client did is told only here. What the endpoint did is told by the read: it may have
+    // answered (say 413) before it stopped reading.
+    if (error.kind === "request_body") return this.#shut(error);
+    this.#keepAlive = false;
+    if (!this.#reading && this.#phase !== "stream") this.#lost(error);
   }
 
   /** The connection failed or ended by itself. */
@@ -425,5 +357,3 @@ export class UpstreamConnection {
     if (sending !== null && !(sending instanceof Uint8Array)) sending.cancel(error);
   }
 }
-
-const EMPTY = new Uint8Array(0);

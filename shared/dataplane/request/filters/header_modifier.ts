@@ -29,7 +29,6 @@ export function compileModifier(modifier: HeaderModifier): CompiledModifier {
 
 /** Whatever schema a value passed: it must not be able to start another header. */
 function cleanValue(value: string): string {
-  // deno-lint-ignore no-control-regex
   return value.replace(/[\0\r\n]+/g, " ").trim();
 }
 

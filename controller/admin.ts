@@ -1,0 +1,31 @@
+/** The controller's admin endpoint: health, metrics, and the status of every object. */
+import { jsonResponse, serveAdmin } from "../shared/lib/admin_server.ts";
+import type { AdminServer } from "../shared/lib/admin_server.ts";
+import type { ControllerLoop } from "./loop.ts";
+import type { ControllerMetrics } from "./observe/metrics.ts";
+
+export interface ControllerAdminOptions {
+  port: number;
+  loop: ControllerLoop;
+  metrics: ControllerMetrics;
+}
+
+/** Starts it on loopback. */
+export function serveControllerAdmin(options: ControllerAdminOptions): AdminServer {
+  const { port, loop, metrics } = options;
+  return serveAdmin({
+    port,
+    routes: {
+      "/healthz": () => new Response("ok\n"),
+      "/readyz": () =>
+        loop.report().leading
+          ? new Response("ok\n")
+          : new Response("not leading\n", { status: 503 }),
+      "/metrics": async () => {
+        const { contentType, text } = await metrics.expose();
+        return new Response(text, { headers: { "content-type": contentType } });
+      },
+      "/status": () => jsonResponse(loop.report()),
+    },
+  });
+}

@@ -1,0 +1,132 @@
+/** A controller process: manifests in, signed snapshots on the bus out, statuses on request. */
+import { openNatsBus } from "../shared/bus/transport_nats.ts";
+import { readBootstrap } from "../shared/lib/bootstrap.ts";
+import { systemClock } from "../shared/lib/clock.ts";
+import { createLogger, errorMessage } from "../shared/lib/log.ts";
+import type { Logger } from "../shared/lib/log.ts";
+import { createSigner } from "../shared/snapshot/keys.ts";
+import { serveControllerAdmin } from "./admin.ts";
+import { parseControllerConfig } from "./config.ts";
+import type { ControllerConfig } from "./config.ts";
+import { fleetView } from "./fleet_view.ts";
+import { standalonePort } from "./infra/binds.ts";
+import { ControllerLoop } from "./loop.ts";
+import { Memory } from "./memory.ts";
+import { ControllerMetrics } from "./observe/metrics.ts";
+import { Acks } from "./publish/acks.ts";
+import { FileLock } from "./publish/leadership.ts";
+import { Publisher } from "./publish/publisher.ts";
+import { formatProblem } from "./source/batch.ts";
+import { startFilesSource } from "./source/files/files_source.ts";
+import type { FilesSource } from "./source/files/files_source.ts";
+import { loadInline } from "./source/files/inline.ts";
+
+/** Milliseconds between looks at a lock that another controller holds. */
+const LOCK_RETRY = 250;
+
+/** Waits for the lock: whoever holds it may write, everybody else stays warm. */
+async function acquireLock(path: string, log: Logger): Promise<FileLock> {
+  for (let waiting = false;; waiting = true) {
+    const lock = await FileLock.acquire(path);
+    if (lock !== undefined) return lock;
+    if (!waiting) log.info("waiting_for_lock", { path });
+    await systemClock.delay(LOCK_RETRY);
+  }
+}
+
+/** Runs until `ended` resolves or another controller takes over. */
+export async function runController(
+  config: ControllerConfig,
+  options: { ended: Promise<unknown>; log: Logger },
+): Promise<void> {
+  const { ended, log } = options;
+  const lock = await acquireLock(`${config.stateDir}/controller.lock`, log);
+  const memory = await Memory.load(`${config.stateDir}/controller.json`);
+  const metrics = new ControllerMetrics();
+  const bus = openNatsBus({
+    servers: config.natsUrl,
+    user: "controller",
+    seed: config.natsSeed,
+    name: "controller",
+    log,
+  });
+  const acks = new Acks({ bus, fleet: config.fleet });
+  const publisher = new Publisher({
+    bus,
+    fleet: config.fleet,
+    signer: createSigner(config.signingKey),
+    fleetKey: config.fleetPublicKey,
+    holder: `controller ${Deno.pid}`,
+    acks,
+    log,
+    ...(memory.lineage === undefined ? {} : { previousLineage: memory.lineage }),
+    hooks: {
+      onBatch: ({ bytes }) => metrics.publishedBytes.inc(bytes),
+      onError: () => metrics.publishErrors.inc(),
+    },
+  });
+  const loop = new ControllerLoop({
+    publisher,
+    fleet: fleetView(acks),
+    controllerName: config.controllerName,
+    statusAddress: config.statusAddress,
+    preferredPort: standalonePort,
+    metrics,
+    clock: systemClock,
+    log,
+  });
+  acks.onChange(() => loop.onFleetChanged());
+  for (const [index, text] of config.inlineManifests.entries()) {
+    loop.onBatch(`inline ${index}`, loadInline(text, `inline ${index}`));
+  }
+  const sources = new Map<string, FilesSource>();
+  for (const path of config.manifests) {
+    const source = await startFilesSource({
+      path,
+      logger: log,
+      known: memory.known,
+      onBatch: (batch) => {
+        for (const problem of batch.problems) {
+          log[problem.severity === "error" ? "warn" : "info"]("manifest_problem", {
+            problem: formatProblem(problem),
+          });
+        }
+        loop.onBatch(path, batch);
+      },
+    });
+    sources.set(path, source);
+  }
+  const admin = serveControllerAdmin({ port: config.adminPort, loop, metrics });
+  console.log(JSON.stringify({ adminPort: admin.port }));
+  log.info("started", { adminPort: admin.port });
+  const save = async () => {
+    const known = new Map([...sources.values()].flatMap((source) => [...source.memory()]));
+    await memory.save({ known, lineage: publisher.lineage }).catch((error) =>
+      log.warn("memory_not_saved", { error: errorMessage(error) })
+    );
+  };
+  const saving = setInterval(save, 1_000);
+  await Promise.race([ended, publisher.deposed]);
+  clearInterval(saving);
+  loop.close();
+  await Promise.all([...sources.values()].map((source) => source.close()));
+  await save();
+  await publisher.close();
+  await acks.close();
+  await bus.close();
+  await admin.close();
+  lock.release();
+}
+
+if (import.meta.main) {
+  const { value, parentGone } = await readBootstrap(Deno.stdin.readable);
+  const config = parseControllerConfig(value);
+  const log = createLogger({ component: "controller" });
+  const signalled = new Promise<void>((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      Deno.addSignalListener(signal, () => resolve());
+    }
+  });
+  await runController(config, { ended: Promise.race([parentGone, signalled]), log });
+  Deno.exit(0);
+}

@@ -1,0 +1,52 @@
+import { assertEquals, assertNotEquals } from "@std/assert";
+import fc from "fast-check";
+import { applyDelta, diffResources } from "./delta.ts";
+import { DigestTree, snapshotDigest } from "./digest.ts";
+import { ResourceMap } from "./resource_map.ts";
+import { cluster, resourcesArbitrary } from "./testing.ts";
+
+Deno.test("snapshotDigest() does not depend on the order of insertion", () => {
+  fc.assert(fc.property(resourcesArbitrary, (resources) => {
+    assertEquals(snapshotDigest([...resources].reverse()), snapshotDigest(resources));
+  }));
+});
+
+Deno.test("DigestTree.with() gives the digest of the whole, for any change", () => {
+  fc.assert(fc.property(resourcesArbitrary, resourcesArbitrary, (before, after) => {
+    const delta = diffResources(before, after);
+    const tree = DigestTree.of(before);
+    const start = tree.digest;
+    assertEquals(tree.with(delta).digest, snapshotDigest(after));
+    assertEquals(tree.digest, start);
+  }));
+});
+
+Deno.test("snapshotDigest() tells apart content, ids and presence", () => {
+  const digests = new Set([
+    snapshotDigest([]),
+    snapshotDigest([cluster("a")]),
+    snapshotDigest([cluster("b")]),
+    snapshotDigest([cluster("a", "h2c")]),
+    snapshotDigest([cluster("a"), cluster("b")]),
+  ]);
+  assertEquals(digests.size, 5);
+});
+
+Deno.test("applyDelta(diffResources()) leads from any content to any other", () => {
+  fc.assert(fc.property(resourcesArbitrary, resourcesArbitrary, (before, after) => {
+    const base = ResourceMap.from(before);
+    const result = applyDelta(base, diffResources(before, after));
+    assertEquals(new Map([...result].sort()), new Map([...after].sort()));
+    assertEquals(result.size, after.size);
+    assertEquals(new Map([...base].sort()), new Map([...before].sort()));
+  }));
+});
+
+Deno.test("ResourceMap spreads again as it grows and keeps every entry", () => {
+  let map = ResourceMap.from<number>([]);
+  for (let i = 0; i < 1000; i++) map = map.with([[`id/${i}`, i]], []);
+  assertEquals(map.size, 1000);
+  assertEquals([...map.values()].sort((a, b) => a - b).at(-1), 999);
+  for (let i = 0; i < 1000; i++) assertEquals(map.get(`id/${i}`), i);
+  assertNotEquals(map.has("id/1000"), true);
+});
