@@ -5,9 +5,9 @@
 import type { Clock } from "../shared/lib/clock.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { gatewayScope } from "../shared/snapshot/ids.ts";
-import type { CertificateCache } from "./attach/certificates.ts";
 import { compile } from "./compile.ts";
 import type { CompileResult } from "./compile.ts";
+import { CompileMemo } from "./compile_memo.ts";
 import { allocateBinds, bindMap } from "./infra/binds.ts";
 import type { ControllerMetrics } from "./observe/metrics.ts";
 import { ProgrammedLatch } from "./programmed.ts";
@@ -51,7 +51,7 @@ export class ControllerLoop {
   readonly #options: LoopOptions;
   readonly #store = new ObjectStore();
   readonly #latch = new ProgrammedLatch();
-  readonly #certificates: CertificateCache = new WeakMap();
+  readonly #memo = new CompileMemo();
   readonly #statuses = new Map<string, StoredStatus>();
   /** Fleet port → monotonic milliseconds until which it is not used. */
   readonly #quarantine = new Map<number, number>();
@@ -157,7 +157,7 @@ export class ControllerLoop {
     const { controllerName, statusAddress } = this.#options;
     const result = compile(this.#store.view(), {
       controllerName,
-      certificateCache: this.#certificates,
+      memo: this.#memo,
       programmed: (scope, generation) => this.#latch.programmed(scope, generation),
       addresses: () => [{ type: "IPAddress", value: statusAddress }],
     });

@@ -30,6 +30,9 @@ const TIDY_FILL = 0.7;
 const RESERVE_FILL = 0.9;
 /** Purges are at least this far apart, ms. */
 const PURGE_INTERVAL = 5000;
+/** How often and how long to wait for the history before a full stream counts as full, ms. */
+const ROOM_ATTEMPTS = 20;
+const ROOM_WAIT = 50;
 /** Header and index bytes that the bus stores with a message, roughly. */
 const MESSAGE_OVERHEAD = 512;
 
@@ -248,9 +251,8 @@ export class PublishSession {
     });
     for (const batch of batches) {
       const bytes = batch.reduce((sum, { bytes }) => sum + bytes, 0);
-      if (this.#fillWith(bytes) > RESERVE_FILL) await this.#makeRoom();
       const whole = batch.every(({ plan }) => plan.messages.some((m) => m.type === "checkpoint"));
-      if (this.#fillWith(bytes) > (whole ? 1 : RESERVE_FILL)) {
+      if (!(await this.#roomFor(bytes, whole ? 1 : RESERVE_FILL))) {
         const message = "LGW_CURRENT is full: raise its size or make the configuration smaller";
         oversize.push(...batch.map(({ plan, bytes }) => ({ scope: plan.scope, bytes, message })));
         continue;
@@ -258,6 +260,18 @@ export class PublishSession {
       await this.#store(batch, term);
     }
     return oversize;
+  }
+
+  /** Makes room if need be; the history may take a moment to copy what is to be purged. */
+  async #roomFor(bytes: number, limit: number): Promise<boolean> {
+    if (this.#fillWith(bytes) <= RESERVE_FILL) return true;
+    await this.#makeRoom();
+    for (let attempt = 0; this.#fillWith(bytes) > limit; attempt++) {
+      if (attempt === ROOM_ATTEMPTS) return false;
+      await this.#options.clock.delay(ROOM_WAIT);
+      await this.#purge();
+    }
+    return true;
   }
 
   #size(plan: ScopePlan): SizedPlan {

@@ -7,6 +7,7 @@ import { compileTable } from "../table/compile.ts";
 import type { RouteTable } from "../table/types.ts";
 import { EndpointRegistry } from "../upstream/endpoints.ts";
 import { Http1Client } from "../upstream/http1_client.ts";
+import { answeringOrigin, type Origin } from "../upstream/testing_origin.ts";
 import { createRequestHandler } from "./handle.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import type { BodyReader, InboundRequest, OutboundResponse, RequestHandler } from "./types.ts";
@@ -184,4 +185,26 @@ async function answerOf(response: OutboundResponse): Promise<Answer> {
     throw error;
   }
   return { status: response.status, headers, body, response };
+}
+
+/** Answers with the head that it got. */
+export function echo(): Origin {
+  return answeringOrigin((head) =>
+    `HTTP/1.1 200 OK\r\nX-Origin: 1\r\nContent-Length: ${head.length}\r\n\r\n${head}`
+  );
+}
+
+/** Runs a test against a core with one origin behind backend `a`, and closes both. */
+export async function withCore(
+  options: Omit<CoreOptions, "backends"> & { origin?: Origin; backends?: CoreOptions["backends"] },
+  run: (core: TestCore) => Promise<void>,
+): Promise<void> {
+  const origin = options.origin ?? echo();
+  const core = testCore({ ...options, backends: options.backends ?? { a: origin.port } });
+  try {
+    await run(core);
+  } finally {
+    core.close();
+    await origin.close();
+  }
 }

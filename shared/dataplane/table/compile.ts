@@ -141,8 +141,10 @@ function compileBackend(routeId: string, backend: HttpBackend, resources: Resour
   };
 }
 
+/** `namespace/name`: what people call the backend, without port and kind. */
 function backendName(cluster: ClusterResource): string {
-  return cluster.endpoints.slice(0, cluster.endpoints.lastIndexOf("/"));
+  const key = cluster.endpoints;
+  return key.slice(0, key.lastIndexOf("/")).replace(/\.lightbackend$/, "");
 }
 
 interface RouteOnListener {

@@ -2,74 +2,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { BodyReader } from "../request/types.ts";
 import { DEFAULT_LIMITS } from "../request/limits.ts";
 import { UpstreamError } from "./errors.ts";
-import type { Exchange, UpstreamRequest, UpstreamResponse } from "./exchange.ts";
-import { Http1Client, type Http1ClientOptions } from "./http1_client.ts";
-import {
-  answeringOrigin,
-  type Origin,
-  type OriginConnection,
-  refusingPort,
-  startOrigin,
-} from "./testing_origin.ts";
-
-const GET: UpstreamRequest = { method: "GET", target: "/", host: "h", headers: [], body: null };
-
-interface Rig {
-  client: Http1Client;
-  origin: Origin;
-  send(request?: Partial<UpstreamRequest>): Exchange;
-}
-
-async function withRig(
-  of: Origin | ((connection: OriginConnection) => Promise<void>),
-  run: (rig: Rig) => Promise<void>,
-  options: Http1ClientOptions = {},
-): Promise<void> {
-  const origin = typeof of === "function" ? startOrigin(of) : of;
-  const client = new Http1Client(options);
-  try {
-    await run({
-      client,
-      origin,
-      send: (request = {}) => client.exchange(origin, { ...GET, ...request }),
-    });
-  } finally {
-    client.close();
-    await origin.close();
-  }
-}
-
-async function textOf(response: UpstreamResponse): Promise<string> {
-  const { body } = response;
-  if (body === null) return "";
-  if (body instanceof Uint8Array) return new TextDecoder().decode(body);
-  let text = "";
-  for (let chunk = await body.read(); chunk !== null; chunk = await body.read()) {
-    text += new TextDecoder().decode(chunk);
-  }
-  return text;
-}
-
-async function failure(exchange: Exchange): Promise<string> {
-  return (await assertRejects(() => exchange.response, UpstreamError)).kind;
-}
-
-function bodyOf(chunks: string[], length = -1): BodyReader & { cancelled: boolean } {
-  let at = 0;
-  return {
-    length,
-    cancelled: false,
-    read() {
-      const chunk = chunks[at++];
-      return Promise.resolve(chunk === undefined ? null : new TextEncoder().encode(chunk));
-    },
-    cancel() {
-      this.cancelled = true;
-    },
-  };
-}
-
-const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+import { bodyOf, failure, GET, OK, textOf, withRig } from "./testing_client.ts";
+import { answeringOrigin, refusingPort } from "./testing_origin.ts";
 
 Deno.test("Http1Client reuses one connection for requests one after the other", async () => {
   await withRig(answeringOrigin(() => OK), async ({ client, origin, send }) => {
@@ -256,56 +190,6 @@ Deno.test("Http1Client gives up on a connection that does not come about", async
   });
 });
 
-Deno.test("Http1Client sends an idempotent request again when a pooled connection was dead", async () => {
-  let retries = 0;
-  await withRig(async (c) => {
-    await c.head();
-    await c.send(OK);
-    // The first connection takes the second request and closes without a word.
-    if (c.number === 1) await c.head();
-    else for (let head = await c.head(); head !== null; head = await c.head()) await c.send(OK);
-  }, async ({ origin, send }) => {
-    await send().response;
-    assertEquals(await textOf(await send().response), "ok");
-    assertEquals(origin.accepted, 2);
-    assertEquals(retries, 1);
-  }, { onRetry: () => retries++ });
-});
-
-Deno.test("Http1Client does not repeat a POST that the endpoint may have seen", async () => {
-  await withRig(async (c) => {
-    await c.head();
-    await c.send(OK);
-    await c.head();
-  }, async ({ origin, send }) => {
-    await send().response;
-    assertEquals(await failure(send({ method: "POST" })), "reset");
-    assertEquals(origin.accepted, 1);
-  });
-});
-
-Deno.test("Http1Client never repeats on a fresh connection", async () => {
-  await withRig(async (c) => void await c.head(), async ({ origin, send }) => {
-    assertEquals(await failure(send()), "reset");
-    assertEquals(origin.accepted, 1);
-  });
-});
-
-Deno.test("Http1Client closes a connection that says something unasked", async () => {
-  const unasked = Promise.withResolvers<void>();
-  await withRig(async (c) => {
-    await c.head();
-    await c.send(OK);
-    await c.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
-    await c.gone();
-    unasked.resolve();
-  }, async ({ client, send }) => {
-    assertEquals(await textOf(await send().response), "ok");
-    await unasked.promise;
-    assertEquals(client.connections(), 0);
-  });
-});
-
 Deno.test("Http1Client streams a request body with content-length and in chunks", async () => {
   const seen: string[] = [];
   await withRig(async (c) => {
@@ -408,60 +292,5 @@ Deno.test("Http1Client reads no further than its reader does", async () => {
     await paused.promise;
     assert(sent < 32 * 1024 * 1024, `${sent} bytes were read ahead`);
     body.cancel();
-  });
-});
-
-Deno.test("AddressPool queues requests beyond its connections and refuses beyond its queue", async () => {
-  const release = Promise.withResolvers<void>();
-  await withRig(async (c) => {
-    for (let head = await c.head(); head !== null; head = await c.head()) {
-      await release.promise;
-      await c.send(OK);
-    }
-  }, async ({ origin, client, send }) => {
-    const first = send();
-    const second = send();
-    assertEquals(await failure(send()), "overflow");
-    assertEquals(client.pool(origin).waiting, 2);
-    release.resolve();
-    await Promise.all([first.response, second.response]);
-    assertEquals(origin.accepted, 1);
-  }, { limits: { ...DEFAULT_LIMITS, maxUpstreamConnections: 1, maxPendingRequests: 2 } });
-});
-
-Deno.test("AddressPool closes connections that were idle for long, and drops empty pools", async () => {
-  const closed = Promise.withResolvers<void>();
-  await withRig(async (c) => {
-    await c.head();
-    await c.send(OK);
-    await c.gone();
-    closed.resolve();
-  }, async ({ client, send }) => {
-    await send().response;
-    await closed.promise;
-    assertEquals(client.connections(), 0);
-  }, { limits: { ...DEFAULT_LIMITS, upstreamIdleTimeout: 20 } });
-});
-
-Deno.test("Http1Client closes idle connections to an address that is gone", async () => {
-  await withRig(answeringOrigin(() => OK), async ({ client, origin, send }) => {
-    await send().response;
-    client.setRetired(origin, true);
-    assertEquals(client.connections(), 0);
-  });
-});
-
-Deno.test("Exchange.abort() ends an exchange and its connection", async () => {
-  const gone = Promise.withResolvers<void>();
-  await withRig(async (c) => {
-    await c.head();
-    await c.gone();
-    gone.resolve();
-  }, async ({ client, send }) => {
-    const exchange = send();
-    exchange.response.catch(() => {});
-    while (client.connections() === 0) await Promise.resolve();
-    exchange.abort(new UpstreamError("aborted", "test"));
-    assertEquals(await failure(exchange), "aborted");
   });
 });
