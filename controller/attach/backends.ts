@@ -102,7 +102,7 @@ function serviceBackend(ref: BackendRef, { view, namespace, field }: Target): Ba
     return bad(
       "UnsupportedProtocol",
       `${field}: appProtocol ${port.appProtocol} of ${name} port ${port.port} is not supported; ` +
-        "use http or kubernetes.io/h2c",
+        "use http",
     );
   }
   return {
@@ -120,6 +120,11 @@ function lightBackend(ref: BackendRef, { view, namespace, field }: Target): Back
     const message = `${field}: LightBackend "${namespace}/${ref.name}" does not exist; create it`;
     return bad("BackendNotFound", message);
   }
+  if (backend.spec.protocol !== "http1") {
+    const name = `LightBackend "${namespace}/${ref.name}"`;
+    const message = `${field}: protocol ${backend.spec.protocol} of ${name} is not supported yet`;
+    return bad("UnsupportedProtocol", message);
+  }
   return {
     ok: true,
     cluster: clusterId(namespace, ref.name, 0, "lightbackend"),
@@ -129,8 +134,11 @@ function lightBackend(ref: BackendRef, { view, namespace, field }: Target): Back
   };
 }
 
-/** GEP-1911: the Service port's appProtocol; undefined when it cannot be spoken. */
-function backendProtocol(appProtocol: string | undefined): "http1" | "h2c" | undefined {
+/**
+ * GEP-1911: the Service port's appProtocol; undefined when it cannot be spoken. HTTP/2 to backends
+ * has no client yet: saying so beats sending HTTP/1.1 to a server that does not speak it.
+ */
+function backendProtocol(appProtocol: string | undefined): "http1" | undefined {
   switch (appProtocol?.toLowerCase()) {
     case undefined:
     case "":
@@ -138,9 +146,6 @@ function backendProtocol(appProtocol: string | undefined): "http1" | "h2c" | und
     case "tcp":
     case "kubernetes.io/ws":
       return "http1";
-    case "kubernetes.io/h2c":
-    case "grpc":
-      return "h2c";
     default:
       return undefined;
   }

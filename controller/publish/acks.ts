@@ -3,11 +3,17 @@ import { type BindFailure, type Heartbeat, parseHeartbeat } from "../../shared/b
 import { fleetFilter, proxyOfSubject } from "../../shared/bus/subjects.ts";
 import type { BusMessage, BusReader, Consumption } from "../../shared/bus/transport.ts";
 import { type Clock, systemClock } from "../../shared/lib/clock.ts";
+import type { RefusalReason } from "../../shared/snapshot/refusal.ts";
 
 /** A proxy that was not heard of for this long is gone, ms: two heartbeats and a little. */
 const DEFAULT_EXPIRY = 12_000;
 /** Proxies remembered; more are ignored and counted. */
 const MAX_PROXIES = 10_000;
+
+/** Refusals of a message, not of what it says. */
+const MENDABLE: ReadonlySet<string> = new Set(
+  ["signature", "envelope", "chunk", "version", "base", "digest"] satisfies RefusalReason[],
+);
 
 export interface AcksOptions {
   bus: BusReader;
@@ -129,6 +135,18 @@ export class Acks {
     return [...this.#proxies.values()].map(({ heartbeat }) =>
       new Map([...heartbeat.scopes].map(([scope, { version }]) => [scope, version]))
     );
+  }
+
+  /** Scopes in which a live proxy refused what another copy of the content would mend. */
+  brokenScopes(): ReadonlySet<string> {
+    const scopes = new Set<string>();
+    for (const { heartbeat } of this.#proxies.values()) {
+      for (const { scope, reason, version = 0 } of heartbeat.refusals) {
+        const behind = (heartbeat.scopes.get(scope)?.version ?? 0) < version;
+        if (behind && MENDABLE.has(reason)) scopes.add(scope);
+      }
+    }
+    return scopes;
   }
 
   /** Failed binds by proxy: what the bind map has to move away from. */

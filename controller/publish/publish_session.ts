@@ -1,16 +1,16 @@
 /** The state of a leading publisher: its term, what is on the bus, and the steps of a publish. */
 import type { Clock } from "../../shared/lib/clock.ts";
 import type { Logger } from "../../shared/lib/log.ts";
-import { EPOCH_SUBJECT, snapshotSubject, valueSubject } from "../../shared/bus/subjects.ts";
+import { EPOCH_SUBJECT, snapshotSubject } from "../../shared/bus/subjects.ts";
 import { BusError, type OutMessage } from "../../shared/bus/transport.ts";
 import { splitMessage } from "../../shared/snapshot/chunks.ts";
 import { HEADER } from "../../shared/snapshot/envelope.ts";
-import { fleetScope, scopeId } from "../../shared/snapshot/ids.ts";
+import { fleetScope } from "../../shared/snapshot/ids.ts";
 import { KeySet } from "../../shared/snapshot/keys.ts";
-import type { Need } from "../../shared/snapshot/messages.ts";
-import type { Resource, ScopeResource } from "../../shared/snapshot/schema.ts";
 import { groupPlans, type SizedPlan } from "./batches.ts";
+import { catalogueContent } from "./catalogue.ts";
 import { raiseEpoch, stillLeading, type Term } from "./leadership.ts";
+import { neededSubjects } from "./needs.ts";
 import { planScope, type PublishedScope, type ScopePlan } from "./plan_scope.ts";
 import type { OversizeScope, PublisherOptions, PublishResult, ScopeResult } from "./publisher.ts";
 import { type ReadBackOptions, readScopes } from "./read_back.ts";
@@ -53,6 +53,8 @@ export class PublishSession {
   #purgeDue = false;
   /** Monotonic ms of the last purge. */
   #purgedAt = -Infinity;
+  /** Scope → version that was written as a checkpoint for proxies with a broken chain. */
+  readonly #healed = new Map<string, number>();
   /** A write's fate is unknown: read everything back before the next. */
   #unsure = false;
 
@@ -157,7 +159,7 @@ export class PublishSession {
     const planned = this.#planAll(desired, { term, cause });
     const oversize = await this.#send(planned.plans, term);
     // The catalogue names only what is there: it goes last, and sees what was left out.
-    const catalogue = this.#planCatalogue(desired, { term, oversize });
+    const catalogue = this.#planCatalogue(desired, { term });
     if (catalogue !== undefined) oversize.push(...await this.#send([catalogue], term));
     const versions = new Map([...this.#scopes].map(([scope, { version }]) => [scope, version]));
     this.#removals.replace(this.#values.surplus(desired), {
@@ -207,39 +209,20 @@ export class PublishSession {
       signer,
       time: clock.now(),
       checkpoint,
-      needsOf: (resources) => this.#needsOf(scope, resources),
+      needsOf: (resources) =>
+        neededSubjects(scope, resources).flatMap((subject) => this.#values.need(subject) ?? []),
       ...(cause === undefined ? {} : { reason: cause }),
     });
   }
 
-  #needsOf(scope: string, resources: Iterable<Resource>): Need[] {
-    const subjects = new Set<string>();
-    for (const resource of resources) {
-      if (resource.kind === "cluster") subjects.add(valueSubject("endpoints", resource.endpoints));
-      if (resource.kind !== "listener") continue;
-      subjects.add(valueSubject("bind", scope));
-      for (const slot of resource.certificates ?? []) subjects.add(valueSubject("secret", slot));
-    }
-    return [...subjects].sort().flatMap((subject) => this.#values.need(subject) ?? []);
-  }
-
-  #planCatalogue(
-    desired: Desired,
-    options: { term: Term; oversize: readonly OversizeScope[] },
-  ): ScopePlan | undefined {
+  #planCatalogue(desired: Desired, options: { term: Term }): ScopePlan | undefined {
     const scope = fleetScope(this.#options.fleet);
-    const before = this.#scopes.get(scope)?.state?.resources;
-    const resources = new Map<string, Resource>();
-    for (const [name, published] of this.#scopes) {
-      if (name === scope || published.state === undefined) continue;
-      const id = scopeId(name);
-      const known = before?.get(id);
-      const tombstone = !desired.scopes.has(name);
-      const entry: ScopeResource = known?.kind === "scope" && known.tombstone === tombstone
-        ? known
-        : { kind: "scope", scope: name, minVersion: tombstone ? 0 : published.version, tombstone };
-      resources.set(id, entry);
-    }
+    const published = new Map(this.#scopes);
+    published.delete(scope);
+    const resources = catalogueContent(published, {
+      before: this.#scopes.get(scope)?.state?.resources,
+      wanted: new Set(desired.scopes.keys()),
+    });
     return this.#plan(scope, { resources, sources: new Map() }, options);
   }
 
@@ -376,12 +359,26 @@ export class PublishSession {
     await this.#measure();
   }
 
+  /** Proxies whose chain of deltas is broken get a checkpoint, once per version. */
+  async #heal(): Promise<void> {
+    const term = this.#require();
+    for (const scope of this.#options.acks?.brokenScopes() ?? []) {
+      const published = this.#scopes.get(scope);
+      if (published?.state === undefined || this.#healed.get(scope) === published.version) continue;
+      this.#healed.set(scope, published.version);
+      const content = { resources: published.state.resources, sources: published.sources };
+      const plan = this.#plan(scope, content, { term, checkpoint: true, cause: "resync" });
+      if (plan !== undefined) await this.#send([plan], term);
+    }
+  }
+
   /** After a publish: what was dropped and acknowledged goes; a full stream is tidied. */
   async tidy(desired: Desired | undefined): Promise<void> {
     if (desired === undefined) return;
     const { acks, clock } = this.#options;
     const due = this.#removals.due(acks?.liveVersions() ?? [], clock.monotonic());
     for (const target of due) await this.#values.remove(target);
+    await this.#heal();
     const now = clock.monotonic();
     if (now - this.#purgedAt < PURGE_INTERVAL) return;
     const full = this.#fillWith(0) >= TIDY_FILL;

@@ -18,6 +18,8 @@ import type { ValueFailure } from "./value_writer.ts";
 export interface AcknowledgedVersions {
   /** Live proxies: scope → version that each serves. */
   liveVersions(): readonly ReadonlyMap<string, number>[];
+  /** Scopes that a live proxy cannot follow until it gets a checkpoint. */
+  brokenScopes(): ReadonlySet<string>;
 }
 
 /** Called as things happen; must not throw. */

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { randomBytes } from "node:crypto";
 import { SNAPSHOT_FILTER, snapshotSubject } from "../../shared/bus/subjects.ts";
 import { readAll } from "../../shared/bus/read_all.ts";
 import { startTestServer } from "../../shared/bus/testing.ts";
@@ -11,7 +12,7 @@ import { SAMPLE_SCOPE, sampleContent, sampleDesired } from "./testing.ts";
 
 /** Content whose checkpoint weighs about `bytes`, deflated. */
 function heavy(bytes: number): ScopeContent {
-  const random = crypto.getRandomValues(new Uint8Array(bytes / 2));
+  const random = randomBytes(bytes / 2);
   return sampleContent(["/" + Array.from(random, (b) => b.toString(16).padStart(2, "0")).join("")]);
 }
 

@@ -291,6 +291,56 @@ Deno.test("what does not verify on the bus is refused and the last good keeps se
   }
 });
 
+Deno.test("a lost stream starts a linked lineage, and running proxies follow it", async () => {
+  const server = await startTestServer();
+  const controller = startController(server);
+  const proxy = new TestProxy(server);
+  try {
+    const desired = sampleDesired({ paths: ["/a"] });
+    const first = published(await controller.publisher.publish(desired));
+    await proxy.serves(1);
+    await server.wipe("LGW_CURRENT");
+    controller.publisher.maintain();
+    const second = published(await controller.publisher.publish(desired));
+    assert(second.lineage !== first.lineage);
+    await proxy.serves(2);
+    assertEquals(proxy.target.snapshots.get(SAMPLE_SCOPE)?.lineage, second.lineage);
+  } finally {
+    await proxy.close();
+    await controller.close();
+    await server.close();
+  }
+});
+
+Deno.test("a proxy that lost its chain of deltas gets a checkpoint", async () => {
+  const server = await startTestServer();
+  const controller = startController(server);
+  const { publisher, bus, acks, acked } = controller;
+  // Many routes, so that a delta does not bring a checkpoint of its own.
+  const paths = Array.from({ length: 40 }, (_, index) => `/${index}`);
+  const change = (path: string) => sampleDesired({ paths: [path, ...paths] });
+  await publisher.publish(change("/a"));
+  await publisher.publish(change("/b"));
+  const delta = snapshotSubject(SAMPLE_SCOPE, "delta");
+  const stored = await bus.last("LGW_CURRENT", delta);
+  assert(stored !== undefined);
+  // The delta of version 2 is taken away before the proxy has seen it.
+  await bus.purge("LGW_CURRENT", { filter: delta });
+  const proxy = new TestProxy(server);
+  try {
+    await proxy.serves(1);
+    await publisher.publish(change("/c"));
+    await acked.until(() => acks.brokenScopes().has(SAMPLE_SCOPE));
+    publisher.maintain();
+    await proxy.serves(3);
+    assertEquals(proxy.refusals, ["version"]);
+  } finally {
+    await proxy.close();
+    await controller.close();
+    await server.close();
+  }
+});
+
 Deno.test("a proxy starts from its local copy while the bus is away, and catches up", async () => {
   const server = await startTestServer();
   const folder = await Deno.makeTempDir({ prefix: "lgw-copy-" });

@@ -1,0 +1,124 @@
+/** What the command line learns from a running stack: by its bus as a reader, by its admin ports. */
+import { EPOCH_SUBJECT, scopeOfSubject, SNAPSHOT_FILTER } from "../../shared/bus/subjects.ts";
+import { readAll } from "../../shared/bus/read_all.ts";
+import { openNatsBus } from "../../shared/bus/transport_nats.ts";
+import type { BusWriter } from "../../shared/bus/transport.ts";
+import { compileTable } from "../../shared/dataplane/table/compile.ts";
+import type { RouteTable } from "../../shared/dataplane/table/types.ts";
+import { systemClock } from "../../shared/lib/clock.ts";
+import { readStackFile, runtimeFolder } from "../../shared/lib/stack_file.ts";
+import type { StackFile } from "../../shared/lib/stack_file.ts";
+import { ChunkAssembler } from "../../shared/snapshot/chunks.ts";
+import { openMessage } from "../../shared/snapshot/envelope.ts";
+import { KeySet } from "../../shared/snapshot/keys.ts";
+import { parseSnapshot } from "../../shared/snapshot/messages.ts";
+import { RefusalError } from "../../shared/snapshot/refusal.ts";
+import { verifyEpoch } from "../../shared/snapshot/verify.ts";
+import { readScopes } from "../publish/read_back.ts";
+import type { HistoryEntry } from "./history.ts";
+
+/** Nothing runs, or it cannot be reached. */
+export class StackUnreachableError extends Error {
+  override name = "StackUnreachableError";
+}
+
+const CONNECT_TRIES = 50;
+
+/** The stack file that `--stack` names, else the one of the stack that was started last. */
+export async function findStack(
+  path: string | undefined,
+  env: Pick<Deno.Env, "get">,
+): Promise<StackFile> {
+  const file = path ?? `${runtimeFolder(env)}/stack.json`;
+  try {
+    return await readStackFile(file);
+  } catch (error) {
+    const start = "start one with `deno task run`, or name its stack.json with --stack";
+    throw new StackUnreachableError(`no running stack at ${file}; ${start}`, { cause: error });
+  }
+}
+
+/** Runs `use` with a connection to the stack's bus. */
+async function withBus<T>(stack: StackFile, use: (bus: BusWriter) => Promise<T>): Promise<T> {
+  const bus = openNatsBus({
+    servers: stack.natsUrl,
+    user: stack.readerUser,
+    seed: stack.readerSeed,
+    name: "lgw",
+  });
+  try {
+    for (let attempt = 0; !bus.connected; attempt++) {
+      if (attempt === CONNECT_TRIES) {
+        throw new StackUnreachableError(`no bus at ${stack.natsUrl}; has the stack ended?`);
+      }
+      await systemClock.delay(20);
+    }
+    return await use(bus);
+  } finally {
+    await bus.close();
+  }
+}
+
+/** The tables that the published snapshots compile to, each verified as a proxy would. */
+export function readTables(stack: StackFile): Promise<RouteTable[]> {
+  return withBus(stack, async (bus) => {
+    const keys = new KeySet(stack.trustedKeys);
+    const message = await bus.last("LGW_CURRENT", EPOCH_SUBJECT);
+    if (message === undefined) return [];
+    const scopes = await readScopes(bus, {
+      keys,
+      record: verifyEpoch(message.signed, undefined, { keys }),
+      features: new Set(),
+      onRefused: (subject, { message }) => console.error(`refused: ${subject}: ${message}`),
+    });
+    return [...scopes.values()].flatMap(({ state }) =>
+      state === undefined || !state.scope.startsWith("gateway/") ? [] : [compileTable(state)]
+    );
+  });
+}
+
+/** Every version that the history holds, oldest first; what does not verify is said so. */
+export function readHistory(stack: StackFile): Promise<HistoryEntry[]> {
+  return withBus(stack, async (bus) => {
+    const keys = new KeySet(stack.trustedKeys);
+    const assemblers = new Map<string, ChunkAssembler>();
+    const entries: HistoryEntry[] = [];
+    await readAll(bus, {
+      stream: "LGW_HISTORY",
+      filter: SNAPSHOT_FILTER,
+      onMessage: ({ subject, signed }) => {
+        const scope = scopeOfSubject(subject);
+        if (scope === undefined) return;
+        const assembler = assemblers.get(subject) ?? new ChunkAssembler();
+        assemblers.set(subject, assembler);
+        const { message } = assembler.push(signed);
+        if (message === undefined) return;
+        try {
+          const opened = openMessage(message, { keys });
+          const payload = parseSnapshot(opened.payload, new Set());
+          entries.push({
+            scope,
+            version: payload.version,
+            epoch: payload.epoch,
+            type: opened.type === "checkpoint" ? "checkpoint" : "delta",
+            time: new Date(payload.meta.time).toISOString(),
+            digest: payload.digest,
+            bytes: message.body.length,
+            set: [...payload.set.keys()].sort(),
+            deleted: payload.deleted,
+            changes: payload.meta.changes.map(({ object, generation, manager }) => ({
+              object,
+              generation,
+              manager,
+            })),
+            ...(payload.meta.reason === undefined ? {} : { reason: payload.meta.reason }),
+          });
+        } catch (error) {
+          if (!(error instanceof RefusalError)) throw error;
+          console.error(`refused: ${subject}: ${error.message}`);
+        }
+      },
+    });
+    return entries;
+  });
+}
