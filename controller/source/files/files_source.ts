@@ -138,6 +138,13 @@ class Reader {
     return [...changed, ...[...this.#stamps.keys()].filter((path) => !found.has(path))];
   }
 
+  /** Is, or was, a path a folder with manifests below it? */
+  async isFolder(path: string): Promise<boolean> {
+    const below = `${path}/`;
+    for (const known of this.#stamps.keys()) if (known.startsWith(below)) return true;
+    return await Deno.stat(path).then(({ isDirectory }) => isDirectory, () => false);
+  }
+
   /** Reads one file. Returns true when something that it no longer has was kept for now. */
   async read(path: string, removals: "hold" | "apply"): Promise<boolean> {
     const name = this.#shown(path);
@@ -194,6 +201,8 @@ class Watch implements FilesSource {
   readonly #held = new Map<string, number>();
   /** Paths that were quiet for long enough: their removals count now. */
   readonly #quiet = new Set<string>();
+  /** Paths that came or went and are no manifests: folders among them. */
+  readonly #others = new Set<string>();
   #scan = false;
   #working: Promise<void> | undefined;
   #settling: Promise<void> | undefined;
@@ -236,8 +245,16 @@ class Watch implements FilesSource {
       this.#queue.add(path);
       if (this.#held.has(path)) this.#held.set(path, clock.monotonic());
     } else if (kind !== "modify" && root.file === undefined) {
-      // A folder that came or went is not followed file by file.
-      this.#scan = true;
+      this.#others.add(path);
+    }
+  }
+
+  /** A folder that came or went is not followed file by file; other files do not matter. */
+  async #lookAtOthers(): Promise<void> {
+    const paths = [...this.#others];
+    this.#others.clear();
+    for (const path of paths) {
+      if (await this.#options.reader.isFolder(path)) this.#scan = true;
     }
   }
 
@@ -256,10 +273,12 @@ class Watch implements FilesSource {
   }
 
   async #drain(): Promise<void> {
-    while (
-      (this.#queue.size > 0 || this.#quiet.size > 0 || this.#scan) && !this.#stop.signal.aborted
-    ) {
-      if (this.#scan) await this.#scanNow();
+    while (this.#hasWork() && !this.#stop.signal.aborted) {
+      // What is known to have changed goes first: a scan looks at every file.
+      if (this.#queue.size === 0) {
+        await this.#lookAtOthers();
+        if (this.#scan) await this.#scanNow();
+      }
       const paths = [...this.#queue];
       const quiet = [...this.#quiet].filter((path) => !this.#queue.has(path));
       this.#queue.clear();
@@ -269,6 +288,10 @@ class Watch implements FilesSource {
       if (paths.length > 0 || quiet.length > 0) this.#emit();
     }
     if (this.#held.size > 0) this.#settling ??= this.#settle();
+  }
+
+  #hasWork(): boolean {
+    return this.#queue.size > 0 || this.#quiet.size > 0 || this.#others.size > 0 || this.#scan;
   }
 
   async #readHolding(path: string): Promise<void> {
