@@ -4,6 +4,8 @@
  * at most 30 lines, and that the paths that the documents name exist.
  */
 
+import { withFeatureTable } from "./readme.ts";
+
 /** Folder → folders it may import from, itself included; the most specific folder counts. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "shared/snapshot": ["shared/snapshot"],
@@ -124,6 +126,10 @@ for (const folder of folders) {
 for (const path of paths) {
   const top = path.split("/")[0] as string;
   if (path.includes("/") && !TOP_LEVEL.includes(top)) problems.push(`${top}: not a folder of ours`);
+}
+const readme = await Deno.readTextFile("README.md");
+if (withFeatureTable(readme) !== readme) {
+  problems.push("README.md: the feature table is stale; run deno task docs");
 }
 for (const problem of problems.sort()) console.error(problem);
 console.log(`${paths.length} files, ${problems.length} problems`);

@@ -1,0 +1,34 @@
+/**
+ * Keeps the feature table of the README equal to `controller/features.ts`.
+ * `deno task docs` rewrites it; `deno task structure` fails when it is stale.
+ */
+import { FEATURES } from "../../controller/features.ts";
+
+const START = /<!-- features: .* -->\n/;
+const END = "<!-- /features -->";
+
+/** The table, as Markdown. */
+export function featureTable(): string {
+  const names = (level: "core" | "extended") =>
+    FEATURES.filter((feature) => feature.level === level).map(({ name }) => name).join(", ");
+  return [
+    "| level | features |",
+    "|---|---|",
+    `| core | ${names("core")} |`,
+    `| extended | ${names("extended")} |`,
+    "",
+  ].join("\n");
+}
+
+/** The README with a fresh table. Throws when its markers are gone. */
+export function withFeatureTable(readme: string): string {
+  const start = START.exec(readme);
+  const end = readme.indexOf(END);
+  if (start === null || end === -1) throw new Error("README.md: the feature markers are missing");
+  return readme.slice(0, start.index + start[0].length) + featureTable() + readme.slice(end);
+}
+
+if (import.meta.main) {
+  const readme = await Deno.readTextFile("README.md");
+  await Deno.writeTextFile("README.md", withFeatureTable(readme));
+}
