@@ -1,0 +1,128 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { serveAdmin } from "./admin_server.ts";
+import { backoff } from "./backoff.ts";
+import { readBootstrap } from "./bootstrap.ts";
+import { systemClock } from "./clock.ts";
+import { fetchJson, HttpStatusError } from "./fetch_json.ts";
+import { createLogger } from "./log.ts";
+import { parseBoolean, ParseError, parseInteger, parseObject, parseStrings } from "./parse.ts";
+import { readStackFile, runtimeFolder, unlinkStackFile, writeStackFile } from "./stack_file.ts";
+
+Deno.test("backoff() doubles up to its bound, with jitter around it", () => {
+  const middle = { initial: 10, max: 100, jitter: 0.5, random: () => 0.5 };
+  assertEquals([0, 1, 2, 3, 4, 60].map((n) => backoff(n, middle)), [10, 20, 40, 80, 100, 100]);
+  assertEquals(backoff(0, { ...middle, random: () => 0 }), 5);
+});
+
+Deno.test("systemClock.delay() rejects when its signal aborts", async () => {
+  const abort = new AbortController();
+  const waiting = systemClock.delay(60_000, abort.signal);
+  abort.abort(new Error("stop"));
+  await assertRejects(() => waiting, Error, "stop");
+  await assertRejects(() => systemClock.delay(1, abort.signal), Error, "stop");
+});
+
+Deno.test("createLogger() writes one JSON object a line, from its level up", () => {
+  const lines: string[] = [];
+  const log = createLogger({
+    component: "c",
+    level: "info",
+    write: (line) => lines.push(line),
+    now: () => new Date(0),
+  }).with({ a: 1 });
+  log.debug("hidden");
+  log.warn("seen", { b: "two", c: undefined });
+  assertEquals(lines, [
+    '{"time":"1970-01-01T00:00:00.000Z","level":"warn","component":"c","event":"seen","a":1,"b":"two"}',
+  ]);
+});
+
+Deno.test("readBootstrap() takes one line and tells when the parent is gone", async () => {
+  const parts = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = parts.writable.getWriter();
+  const reading = readBootstrap(parts.readable);
+  const encoder = new TextEncoder();
+  void writer.write(encoder.encode('{"a":'));
+  void writer.write(encoder.encode("1}\nmore"));
+  const { value, parentGone } = await reading;
+  assertEquals(value, { a: 1 });
+  void writer.close();
+  await parentGone;
+});
+
+Deno.test("readBootstrap() refuses an input that ends first", async () => {
+  await assertRejects(() => readBootstrap(new Blob(["{"]).stream()), SyntaxError, "ended before");
+});
+
+Deno.test("parse functions name the place and what was expected", () => {
+  assertThrows(() => parseObject([], { path: "x", keys: [] }), ParseError, "x: expected an object");
+  assertThrows(
+    () => parseObject({ b: 1 }, { path: "x", keys: ["a"] }),
+    ParseError,
+    "x.b: expected one of a",
+  );
+  assertThrows(() => parseStrings(["a", 1], "x"), ParseError, "x[1]");
+  assertThrows(() => parseInteger(1.5, { path: "x", min: 0, max: 9 }), ParseError, "from 0 to 9");
+  assertEquals(parseInteger(undefined, { path: "x", min: 0, max: 9, fallback: 3 }), 3);
+  assertThrows(() => parseBoolean("yes", "x", false), ParseError, "true or false");
+});
+
+Deno.test("serveAdmin() answers its paths, lists them, and takes nothing but GET", async () => {
+  const server = serveAdmin({
+    port: 0,
+    routes: {
+      "/json": () => Response.json({ a: 1 }),
+      "/fail": () => {
+        throw new Error("secret");
+      },
+    },
+  });
+  const base = `http://127.0.0.1:${server.port}`;
+  assertEquals(await fetchJson(`${base}/json`), { a: 1 });
+  const missing = await fetch(`${base}/constructor`);
+  assertEquals([missing.status, await missing.text()], [404, "/fail\n/json\n"]);
+  const posted = await fetch(`${base}/json`, { method: "POST" });
+  assertEquals([posted.status, await posted.text()], [405, "only GET\n"]);
+  const error = await assertRejects(() => fetchJson(`${base}/fail`), HttpStatusError);
+  assert(!error.message.includes("secret"));
+  await server.close();
+});
+
+Deno.test("writeStackFile() keeps the file to its owner and moves the link to the newest", async () => {
+  const folder = await Deno.makeTempDir();
+  const content = {
+    natsUrl: "nats://127.0.0.1:1",
+    fleet: "f",
+    readerUser: "reader",
+    readerSeed: "seed",
+    trustedKeys: ["k"],
+    controllerAdmin: "http://127.0.0.1:2",
+    proxyAdmins: [],
+  };
+  try {
+    const linkFolder = `${folder}/run`;
+    for (const name of ["one", "two"]) {
+      await Deno.mkdir(`${folder}/${name}`);
+      await writeStackFile(`${folder}/${name}`, {
+        content: { ...content, fleet: name },
+        linkFolder,
+      });
+    }
+    const { mode } = await Deno.stat(`${folder}/two/stack.json`);
+    assertEquals((mode ?? 0) & 0o777, 0o600);
+    assertEquals((await readStackFile(`${linkFolder}/stack.json`)).fleet, "two");
+    // The first stack ends: the link is not its own any more.
+    await unlinkStackFile(`${folder}/one`, linkFolder);
+    assertEquals((await readStackFile(`${linkFolder}/stack.json`)).fleet, "two");
+    await unlinkStackFile(`${folder}/two`, linkFolder);
+    await assertRejects(() => readStackFile(`${linkFolder}/stack.json`), Deno.errors.NotFound);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("runtimeFolder() is the user's own", () => {
+  const env = (values: Record<string, string>) => ({ get: (name: string) => values[name] });
+  assertEquals(runtimeFolder(env({ XDG_RUNTIME_DIR: "/run/user/1" })), "/run/user/1/lgw");
+  assertEquals(runtimeFolder(env({ USER: "ada" })), "/tmp/lgw-ada");
+});
