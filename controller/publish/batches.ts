@@ -1,11 +1,16 @@
 /** Which messages go to the bus together. */
-import { MAX_CHUNKS } from "../../shared/snapshot/chunks.ts";
+import { snapshotSubject } from "../../shared/bus/subjects.ts";
+import { MAX_CHUNKS, splitMessage } from "../../shared/snapshot/chunks.ts";
+import { HEADER } from "../../shared/snapshot/envelope.ts";
 import type { OutMessage } from "../../shared/bus/transport.ts";
 import type { ScopePlan } from "./plan_scope.ts";
 import type { OversizeScope } from "./publisher.ts";
 
 /** The bus refuses more messages in one batch (10199). */
-const MAX_BATCH = MAX_CHUNKS;
+export const MAX_BATCH = MAX_CHUNKS;
+
+/** Header and index bytes that the bus stores with a message, roughly. */
+const MESSAGE_OVERHEAD = 512;
 
 /** A plan as it travels. */
 export interface SizedPlan {
@@ -13,6 +18,27 @@ export interface SizedPlan {
   messages: { type: "delta" | "checkpoint"; out: OutMessage }[];
   /** Stored bytes, estimated. */
   bytes: number;
+}
+
+/** The plan's messages, in chunks where they are above `maxBody` bytes. */
+export function sizePlan(plan: ScopePlan, maxBody: number): SizedPlan {
+  const messages = plan.messages.flatMap(({ type, message }) =>
+    splitMessage(message, maxBody).map((signed) => ({
+      type,
+      out: { subject: snapshotSubject(plan.scope, type), signed },
+    }))
+  );
+  const bytes = messages.reduce(
+    (sum, { out }) => sum + out.signed.body.length + MESSAGE_OVERHEAD,
+    0,
+  );
+  return { plan, messages, bytes };
+}
+
+/** True for a message that is whole, and for the first of its chunks. */
+export function isFirstChunk({ signed }: OutMessage): boolean {
+  const place = signed.headers[HEADER.chunk];
+  return place === undefined || place.startsWith("1/");
 }
 
 /**

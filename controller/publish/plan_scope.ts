@@ -20,6 +20,9 @@ const MAX_DELTAS = 256;
 /** Deltas may grow to this share of the checkpoint before it is written anew. */
 const MAX_DELTA_SHARE = 0.25;
 
+/** At this share the checkpoint goes out with the delta. */
+const OVERDUE_SHARE = 4;
+
 /** What is on the stream for a scope. */
 export interface PublishedScope {
   /** Undefined when what is there could not be read; its version is still never undercut. */
@@ -31,6 +34,8 @@ export interface PublishedScope {
   checkpointBytes: number;
   /** Stream sequence of the newest checkpoint's first message. */
   checkpointSequence: number;
+  /** The content as the compiler gave it: equality by identity, before any comparison. */
+  content?: ReadonlyMap<string, Resource>;
   /** Objects behind the published content, for what a deletion names as its cause. */
   sources: ReadonlyMap<string, SourceObject>;
 }
@@ -46,7 +51,10 @@ export interface ScopePlan {
   /** The state after them. */
   state: ScopeState;
   changes: Change[];
+  content: ReadonlyMap<string, Resource>;
   sources: ReadonlyMap<string, SourceObject>;
+  /** A checkpoint should follow soon. */
+  checkpointDue: boolean;
 }
 
 export interface PlanContext {
@@ -69,9 +77,17 @@ export function planScope(
   const { scope, published, content } = options;
   const base = published?.state;
   const continues = base !== undefined && base.lineage === context.record.lineage;
-  const delta = diffResources(base?.resources ?? new Map(), content.resources);
+  const delta = diffResources(base?.resources ?? new Map(), content.resources, {
+    equal: published?.content,
+  });
   const changes = changesOf(delta, { now: content.sources, before: published?.sources });
-  const plan = { scope, changes, sources: content.sources };
+  const plan = {
+    scope,
+    changes,
+    content: content.resources,
+    sources: content.sources,
+    checkpointDue: false,
+  };
   const writer = new ScopeWriter(scope, { ...context, changes });
   if (!continues) {
     const start = startState(scope, { record: context.record, resources: content.resources });
@@ -99,11 +115,13 @@ export function planScope(
       resources: base.resources.with(delta.set, delta.deleted),
     },
   });
+  const deltas = (published?.deltas ?? 0) + 1;
   const bytes = (published?.deltaBytes ?? 0) + (step.messages[0]?.payloadBytes ?? 0);
-  const due = context.checkpoint === true ||
-    (published?.deltas ?? 0) + 1 >= MAX_DELTAS ||
-    bytes > (published?.checkpointBytes ?? 0) * MAX_DELTA_SHARE;
-  if (!due) return { ...plan, ...step };
+  const share = bytes / Math.max(1, published?.checkpointBytes ?? 0);
+  const checkpointDue = deltas >= MAX_DELTAS || share > MAX_DELTA_SHARE;
+  // The change goes out first; the checkpoint follows unless changes never pause.
+  const overdue = context.checkpoint === true || deltas >= 2 * MAX_DELTAS || share > OVERDUE_SHARE;
+  if (!overdue) return { ...plan, ...step, checkpointDue };
   const checkpoint = writer.write("checkpoint", whole(step.state));
   return {
     ...plan,

@@ -1,13 +1,12 @@
 /** The state of a leading publisher: its term, what is on the bus, and the steps of a publish. */
 import type { Clock } from "../../shared/lib/clock.ts";
 import type { Logger } from "../../shared/lib/log.ts";
-import { EPOCH_SUBJECT, snapshotSubject } from "../../shared/bus/subjects.ts";
+import { EPOCH_SUBJECT } from "../../shared/bus/subjects.ts";
 import { BusError, type OutMessage } from "../../shared/bus/transport.ts";
-import { splitMessage } from "../../shared/snapshot/chunks.ts";
 import { HEADER } from "../../shared/snapshot/envelope.ts";
 import { fleetScope } from "../../shared/snapshot/ids.ts";
 import { KeySet } from "../../shared/snapshot/keys.ts";
-import { groupPlans, type SizedPlan } from "./batches.ts";
+import { groupPlans, isFirstChunk, MAX_BATCH, type SizedPlan, sizePlan } from "./batches.ts";
 import { catalogueContent } from "./catalogue.ts";
 import { raiseEpoch, stillLeading, type Term } from "./leadership.ts";
 import { neededSubjects } from "./needs.ts";
@@ -33,9 +32,6 @@ const PURGE_INTERVAL = 5000;
 /** How often and how long to wait for the history before a full stream counts as full, ms. */
 const ROOM_ATTEMPTS = 20;
 const ROOM_WAIT = 50;
-/** Header and index bytes that the bus stores with a message, roughly. */
-const MESSAGE_OVERHEAD = 512;
-
 type SessionOptions = PublisherOptions & { clock: Clock; log: Logger };
 
 export class PublishSession {
@@ -55,6 +51,8 @@ export class PublishSession {
   #purgedAt = -Infinity;
   /** Scope → version that was written as a checkpoint for proxies with a broken chain. */
   readonly #healed = new Map<string, number>();
+  /** Scopes whose deltas have outgrown their checkpoint. */
+  readonly #checkpointDue = new Set<string>();
   /** A write's fate is unknown: read everything back before the next. */
   #unsure = false;
 
@@ -204,7 +202,8 @@ export class PublishSession {
   ): ScopePlan | undefined {
     const { signer, clock } = this.#options;
     const { cause, checkpoint = false } = options;
-    return planScope({ scope, content, published: this.#scopes.get(scope) }, {
+    const published = this.#scopes.get(scope);
+    const plan = planScope({ scope, content, published }, {
       record: options.term.record,
       signer,
       time: clock.now(),
@@ -213,6 +212,8 @@ export class PublishSession {
         neededSubjects(scope, resources).flatMap((subject) => this.#values.need(subject) ?? []),
       ...(cause === undefined ? {} : { reason: cause }),
     });
+    if (plan === undefined && published !== undefined) published.content = content.resources;
+    return plan;
   }
 
   #planCatalogue(desired: Desired, options: { term: Term }): ScopePlan | undefined {
@@ -228,7 +229,7 @@ export class PublishSession {
 
   /** Stores plans in as few batches as possible. @returns those that do not fit. */
   async #send(plans: readonly ScopePlan[], term: Term): Promise<OversizeScope[]> {
-    const sized = plans.map((plan) => this.#size(plan));
+    const sized = plans.map((plan) => sizePlan(plan, this.#options.bus.maxBody));
     const { batches, oversize } = groupPlans(sized, {
       room: this.#maxBytes < 0 ? Infinity : this.#maxBytes,
     });
@@ -255,21 +256,6 @@ export class PublishSession {
       await this.#purge();
     }
     return true;
-  }
-
-  #size(plan: ScopePlan): SizedPlan {
-    const { bus } = this.#options;
-    const messages = plan.messages.flatMap((message) =>
-      splitMessage(message.message, bus.maxBody).map((signed) => ({
-        type: message.type,
-        out: { subject: snapshotSubject(plan.scope, message.type), signed },
-      }))
-    );
-    const bytes = messages.reduce(
-      (sum, { out }) => sum + out.signed.body.length + MESSAGE_OVERHEAD,
-      0,
-    );
-    return { plan, messages, bytes };
   }
 
   #fillWith(bytes: number): number {
@@ -316,7 +302,10 @@ export class PublishSession {
   #commit(plan: ScopePlan, checkpointSequence: number | undefined): void {
     const before = this.#scopes.get(plan.scope);
     const last = plan.messages.at(-1);
-    const base = { state: plan.state, version: plan.state.version, sources: plan.sources };
+    const { state, content, sources } = plan;
+    const base = { state, version: state.version, content, sources };
+    if (plan.checkpointDue) this.#checkpointDue.add(plan.scope);
+    else this.#checkpointDue.delete(plan.scope);
     if (checkpointSequence !== undefined || before === undefined) {
       this.#purgeDue ||= before !== undefined;
       this.#scopes.set(plan.scope, {
@@ -336,17 +325,26 @@ export class PublishSession {
     });
   }
 
+  /** Writes what is published of a scope as a whole, if there is room. */
+  async #checkpoint(scope: string, options: { term: Term; cause?: string }): Promise<void> {
+    const published = this.#scopes.get(scope);
+    if (published?.state === undefined) return;
+    const { state, content = state.resources, sources } = published;
+    const plan = this.#plan(scope, { resources: content, sources }, {
+      ...options,
+      checkpoint: true,
+    });
+    if (plan === undefined) return;
+    const sized = sizePlan(plan, this.#options.bus.maxBody);
+    if (this.#fillWith(sized.bytes) > 1 || sized.messages.length > MAX_BATCH) return;
+    await this.#store([sized], options.term);
+  }
+
   /** Checkpoints every scope that has deltas, then purges: room for what comes. */
   async #makeRoom(): Promise<void> {
     const term = this.#require();
-    for (const [scope, published] of [...this.#scopes]) {
-      if (published.deltas === 0 || published.state === undefined) continue;
-      const { resources } = published.state;
-      const content = { resources, sources: published.sources };
-      const plan = this.#plan(scope, content, { term, checkpoint: true });
-      if (plan === undefined) continue;
-      const sized = this.#size(plan);
-      if (this.#fillWith(sized.bytes) <= 1) await this.#store([sized], term);
+    for (const [scope, { deltas }] of [...this.#scopes]) {
+      if (deltas > 0) await this.#checkpoint(scope, { term });
     }
     await this.#purge();
   }
@@ -366,9 +364,7 @@ export class PublishSession {
       const published = this.#scopes.get(scope);
       if (published?.state === undefined || this.#healed.get(scope) === published.version) continue;
       this.#healed.set(scope, published.version);
-      const content = { resources: published.state.resources, sources: published.sources };
-      const plan = this.#plan(scope, content, { term, checkpoint: true, cause: "resync" });
-      if (plan !== undefined) await this.#send([plan], term);
+      await this.#checkpoint(scope, { term, cause: "resync" });
     }
   }
 
@@ -379,6 +375,9 @@ export class PublishSession {
     const due = this.#removals.due(acks?.liveVersions() ?? [], clock.monotonic());
     for (const target of due) await this.#values.remove(target);
     await this.#heal();
+    for (const scope of this.#checkpointDue) {
+      await this.#checkpoint(scope, { term: this.#require() });
+    }
     const now = clock.monotonic();
     if (now - this.#purgedAt < PURGE_INTERVAL) return;
     const full = this.#fillWith(0) >= TIDY_FILL;
@@ -387,9 +386,4 @@ export class PublishSession {
     if (full) await this.#makeRoom();
     else await this.#purge();
   }
-}
-
-function isFirstChunk(out: OutMessage): boolean {
-  const place = out.signed.headers[HEADER.chunk];
-  return place === undefined || place.startsWith("1/");
 }

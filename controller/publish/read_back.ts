@@ -9,6 +9,7 @@ import type { KeySet } from "../../shared/snapshot/keys.ts";
 import type { EpochPayload, ValuePayload } from "../../shared/snapshot/messages.ts";
 import { RefusalError } from "../../shared/snapshot/refusal.ts";
 import { verifySnapshot, verifyValue } from "../../shared/snapshot/verify.ts";
+import { isFirstChunk } from "./batches.ts";
 import type { PublishedScope } from "./plan_scope.ts";
 
 export interface ReadBackOptions {
@@ -44,9 +45,7 @@ export async function readScopes(
         reading = { published: nothing(), chunks: new ChunkAssembler(), firstChunk: 0 };
         readings.set(scope, reading);
       }
-      if (!/^[2-9]|^1\d/.test(message.signed.headers[HEADER.chunk] ?? "")) {
-        reading.firstChunk = message.sequence;
-      }
+      if (isFirstChunk(message)) reading.firstChunk = message.sequence;
       const assembled = reading.chunks.push(message.signed);
       if (assembled.refused !== undefined) options.onRefused(message.subject, assembled.refused);
       if (assembled.message !== undefined) {

@@ -1,121 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
-import { startTestServer, type TestServer } from "../../shared/bus/testing.ts";
+import { startTestServer } from "../../shared/bus/testing.ts";
 import { snapshotSubject, valueSubject } from "../../shared/bus/subjects.ts";
-import type { BusWriter, OutMessage } from "../../shared/bus/transport.ts";
-import { openNatsBus } from "../../shared/bus/transport_nats.ts";
-import { ApplyLoop, type ApplyLoopOptions } from "../../shared/dataplane/apply/apply_loop.ts";
+import type { OutMessage } from "../../shared/bus/transport.ts";
 import { LastGood } from "../../shared/dataplane/apply/last_good.ts";
-import { RecordingTarget } from "../../shared/dataplane/apply/testing.ts";
-import { type FleetPrivateKey, generateFleetKey } from "../../shared/secrets/fleet_key.ts";
-import { publicHalf } from "../../shared/secrets/fleet_key.ts";
-import { createSigner, generateSigningKey } from "../../shared/snapshot/keys.ts";
-import { Acks } from "./acks.ts";
-import { Publisher, type PublishResult } from "./publisher.ts";
+import { generateFleetKey } from "../../shared/secrets/fleet_key.ts";
+import type { PublishResult } from "./publisher.ts";
 import { SAMPLE_SCOPE, sampleDesired } from "./testing.ts";
-import { type CertificateMaterial, RedactedText } from "./types.ts";
-
-const KEY = generateSigningKey();
-const CERTIFICATE: CertificateMaterial = {
-  slot: "cert/default/web",
-  chain: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-  key: new RedactedText("-----BEGIN PRIVATE KEY-----\nBBBB\n-----END PRIVATE KEY-----\n"),
-  fingerprint: "sha256:" + "0".repeat(64),
-};
-
-/** Wakes whoever waits for a condition each time something happens. */
-class Signal {
-  #waiting: (() => void)[] = [];
-  readonly fire = () => {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const wake of waiting) wake();
-  };
-  async until(condition: () => boolean): Promise<void> {
-    while (!condition()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-  }
-}
-
-function open(server: TestServer, user: string): BusWriter {
-  return openNatsBus({ servers: server.url, user, password: server.passwordOf(user) });
-}
-
-/** A proxy on its own connection with the proxy user's permissions. */
-class TestProxy {
-  readonly target = new RecordingTarget();
-  readonly refusals: string[] = [];
-  readonly signal = new Signal();
-  readonly bus: BusWriter;
-  readonly loop: ApplyLoop;
-
-  constructor(server: TestServer, options: Partial<ApplyLoopOptions> = {}) {
-    this.bus = open(server, "proxy");
-    this.loop = new ApplyLoop({
-      bus: this.bus,
-      fleet: "default",
-      proxy: "p1",
-      publicKeys: [KEY.publicKey],
-      target: this.target,
-      hooks: {
-        onSwap: this.signal.fire,
-        onValue: this.signal.fire,
-        onReady: this.signal.fire,
-        onScopeRemoved: this.signal.fire,
-        onRefused: (_, reason) => {
-          this.refusals.push(reason);
-          this.signal.fire();
-        },
-      },
-      ...options,
-    });
-    this.loop.start();
-  }
-
-  version(): number {
-    return this.target.snapshots.get(SAMPLE_SCOPE)?.version ?? 0;
-  }
-
-  serves(version: number): Promise<void> {
-    return this.signal.until(() => this.version() === version);
-  }
-
-  async close(): Promise<void> {
-    await this.loop.close();
-    await this.bus.close();
-  }
-}
-
-interface Controller {
-  bus: BusWriter;
-  acks: Acks;
-  acked: Signal;
-  publisher: Publisher;
-  close(): Promise<void>;
-}
-
-function startController(server: TestServer, fleetKey?: FleetPrivateKey): Controller {
-  const bus = open(server, "controller");
-  const acked = new Signal();
-  const acks = new Acks({ bus, fleet: "default", onChange: acked.fire });
-  const publisher = new Publisher({
-    bus,
-    fleet: "default",
-    signer: createSigner(KEY.privateKey),
-    holder: "test",
-    acks,
-    ...(fleetKey === undefined ? {} : { fleetKey: publicHalf(fleetKey) }),
-  });
-  return {
-    bus,
-    acks,
-    acked,
-    publisher,
-    async close() {
-      await publisher.close();
-      await acks.close();
-      await bus.close();
-    },
-  };
-}
+import { CERTIFICATE, startController, TestProxy } from "./testing_stack.ts";
 
 function published(result: PublishResult): Extract<PublishResult, { kind: "published" }> {
   assert(result.kind === "published", `expected a publish, got ${result.kind}`);
@@ -284,6 +175,28 @@ Deno.test("what does not verify on the bus is refused and the last good keeps se
       await stale.close();
       await next.close();
     });
+  } finally {
+    await proxy.close();
+    await controller.close();
+    await server.close();
+  }
+});
+
+Deno.test("a swap whose data does not come in time serves anyway and says so", async () => {
+  const server = await startTestServer();
+  const controller = startController(server, await generateFleetKey());
+  // Another fleet's key: the certificate never opens here.
+  const proxy = new TestProxy(server, { needsTimeout: 1, fleetKey: await generateFleetKey() });
+  const { publisher, acks, acked } = controller;
+  try {
+    const result = published(
+      await publisher.publish(sampleDesired({ certificates: [CERTIFICATE] })),
+    );
+    await proxy.serves(1);
+    const at = { lineage: result.lineage, version: 1 };
+    await acked.until(() => acks.of(SAMPLE_SCOPE, at).degraded === 1);
+    assert(proxy.refusals.includes("key"));
+    assertEquals(proxy.target.certificates.size, 0);
   } finally {
     await proxy.close();
     await controller.close();

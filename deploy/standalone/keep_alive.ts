@@ -23,6 +23,8 @@ export class KeptAlive<T extends Running> {
   #current: T;
   #supervision: Promise<void>;
   #restarted: PromiseWithResolvers<T> = Promise.withResolvers();
+  /** While it is pending, an ended process stays away. */
+  #held: Promise<void> = Promise.resolve();
 
   private constructor(options: KeepAliveOptions<T>, first: T) {
     this.#options = options;
@@ -44,6 +46,15 @@ export class KeptAlive<T extends Running> {
     return this.#restarted.promise;
   }
 
+  /** Ends the current process and keeps it away until `release` is called or this is stopped. */
+  async hold(): Promise<{ release(): void }> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#stopping.signal.addEventListener("abort", () => resolve(), { once: true });
+    this.#held = promise;
+    await this.#current.stop();
+    return { release: resolve };
+  }
+
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#current.stop();
@@ -54,6 +65,7 @@ export class KeptAlive<T extends Running> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       await this.#current.exited;
+      await this.#held;
       await this.#startAgain();
     }
   }

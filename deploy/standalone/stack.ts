@@ -12,6 +12,7 @@ import { systemClock } from "../../shared/lib/clock.ts";
 import { parseInteger, parseObject } from "../../shared/lib/parse.ts";
 import { runtimeFolder, unlinkStackFile, writeStackFile } from "../../shared/lib/stack_file.ts";
 import { generateFleetKey, publicHalf } from "../../shared/secrets/fleet_key.ts";
+import type { FleetPrivateKey } from "../../shared/secrets/fleet_key.ts";
 import { createSigner, generateSigningKey } from "../../shared/snapshot/keys.ts";
 import { startChild } from "./child.ts";
 import type { Child } from "./child.ts";
@@ -27,6 +28,8 @@ export interface StackOptions {
   /** Folder for the signing key and the streams; kept. Default: a temporary one, removed. */
   stateDir?: string;
   accessLog?: boolean;
+  /** What private keys are sealed to on the bus. Secret. Default: a new one. */
+  fleetKey?: FleetPrivateKey;
   env: Pick<Deno.Env, "get">;
   /** Told what is being prepared. */
   onProgress?: (message: string) => void;
@@ -103,7 +106,7 @@ class StackBuilder {
     };
     const natsUrl = env.get("NATS_URL") ?? await this.#startBus(Object.values(users));
     const signingKey = await this.#signingKey();
-    const fleetKey = await generateFleetKey();
+    const fleetKey = this.#options.fleetKey ?? await generateFleetKey();
     const trustedKeys = [createSigner(signingKey).publicKey];
     this.#progress("starting the controller");
     const controller = await this.#keep("controller", {
@@ -280,7 +283,13 @@ function controllerFlags(manifests: readonly string[], stateDir: string): string
 }
 
 function proxyFlags(stateDir: string): string[] {
-  return ["--allow-net", `--allow-read=${stateDir}`, `--allow-write=${stateDir}`];
+  return [
+    "--allow-net",
+    `--allow-read=${stateDir}`,
+    `--allow-write=${stateDir}`,
+    // A request's signal aborts only when its client went away, not when it was answered.
+    "--unstable-no-legacy-abort",
+  ];
 }
 
 function adminUrl(child: Child): string {

@@ -19,6 +19,8 @@ export interface ConsumerHost {
   info(): Promise<StreamInfo>;
   /** Registers for reconnects and periodic stream checks; returns the way out. */
   watch(listener: (event: "reconnected" | "tick") => void): () => void;
+  /** A try ended with an error and will be repeated. */
+  onError(error: unknown): void;
   readonly inboxPrefix: string;
   readonly clock: Clock;
 }
@@ -65,7 +67,8 @@ class OrderedConsumer implements Consumption {
         this.#current = new AbortController();
         await this.#incarnation(connection, this.#current.signal);
         attempt = 0;
-      } catch {
+      } catch (error) {
+        if (!this.#closing.signal.aborted) this.#host.onError(error);
         attempt++;
       }
       if (this.#closing.signal.aborted) break;

@@ -244,6 +244,13 @@ class NatsBus implements BusWriter {
         this.#watchers.add(listener);
         return () => this.#watchers.delete(listener);
       },
+      onError: (error) => {
+        const fields = { stream: options.stream, filter: options.filter };
+        const text = { ...fields, error: errorMessage(error) };
+        // An outage is told once, by the connection; anything else is somebody's mistake.
+        if (error instanceof BusError) this.#log.debug("consumer_waits", text);
+        else this.#log.error("consumer_failed", text);
+      },
       inboxPrefix: inboxPrefix(this.#options.user),
       clock: this.#clock,
     }, options);
@@ -288,6 +295,15 @@ class NatsBus implements BusWriter {
   ): Promise<{ sequence: number }> {
     if (messages.length === 0 || messages.length > MAX_BATCH) {
       throw new RangeError(`a batch holds 1 to ${MAX_BATCH} messages, not ${messages.length}`);
+    }
+    const [only] = messages;
+    if (only !== undefined && messages.length === 1) {
+      // One message needs no batch to be all or nothing, and the fences hold without one: the
+      // batch machinery would cost several times the write.
+      const headers = toHeaders(only.signed, fenceHeaders(fence));
+      const data = only.signed.body;
+      const answer = parseAnswer(await this.#ask(only.subject, { data, headers }));
+      return { sequence: asNumber(answer["seq"]) };
     }
     const connection = this.#require();
     const id = crypto.randomUUID();

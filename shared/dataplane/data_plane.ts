@@ -34,8 +34,8 @@ export interface DataPlaneOptions {
   accessLog: AccessLog | null;
 }
 
-/** Milliseconds between tries to bind a port that is taken. */
-const BIND_RETRY = 2_000;
+/** Between tries to bind a port that is taken. */
+const BIND_RETRY = { initial: 20, max: 2_000 };
 /** Milliseconds that running requests get when the data plane stops. */
 const DRAIN_TIME = 10_000;
 
@@ -133,7 +133,7 @@ export class DataPlane implements ApplyTarget {
 
   removeScope(scope: string): void {
     const before = this.#listeners.tables();
-    this.#listeners.removeScope(scope);
+    void this.#listeners.removeScope(scope);
     this.metrics.snapshotRemoved(scope);
     this.#dropUnused(before);
   }
@@ -176,7 +176,7 @@ export class DataPlane implements ApplyTarget {
 
   /** Stops accepting, lets running requests finish within a bound, then closes everything. */
   async close(): Promise<void> {
-    this.#listeners.close();
+    await this.#listeners.close();
     const drained = Promise.all([...this.#native].map((connection) => connection.drain()));
     let timer: ReturnType<typeof setTimeout> | undefined;
     await Promise.race([

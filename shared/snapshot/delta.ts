@@ -11,12 +11,20 @@ export interface ResourceDelta {
   deleted: readonly string[];
 }
 
-/** The delta that leads from `before` to `after`. Unchanged objects are known by identity first. */
-export function diffResources(before: Resources, after: Resources): ResourceDelta {
+/**
+ * The delta that leads from `before` to `after`. Unchanged objects are known by identity first.
+ * @param equal another map of the same content as `before`, whose objects `after` may share.
+ */
+export function diffResources(
+  before: Resources,
+  after: Resources,
+  options: { equal?: Resources | undefined } = {},
+): ResourceDelta {
+  const { equal } = options;
   const set: [string, Resource][] = [];
   for (const [id, resource] of after) {
     const known = before.get(id);
-    if (known === resource) continue;
+    if (known === resource || (known !== undefined && equal?.get(id) === resource)) continue;
     if (known === undefined || canonicalize(known) !== canonicalize(resource)) {
       set.push([id, resource]);
     }

@@ -79,7 +79,11 @@ export function verifySnapshot(
   }
   checkTerm(payload, context);
   const base = checkOrder(type, payload, state, context);
-  const repeated = type === "checkpoint" && base !== undefined && base.version === payload.version;
+  if (type === "checkpoint" && base !== undefined && base.version === payload.version) {
+    // The same version and digest, which is signed: nothing of it is taken over but the link.
+    const state = { ...base, epoch: payload.epoch, chain: opened.chain };
+    return { type, payload, repeated: true, changed: new Set(), state };
+  }
   const next = type === "delta" && base !== undefined
     ? { tree: grow(base.tree, payload), resources: applyDelta(base.resources, payload) }
     : { tree: grow(DigestTree.empty(), payload), resources: ResourceMap.from(payload.set) };
@@ -89,7 +93,7 @@ export function verifySnapshot(
   return {
     type,
     payload,
-    repeated,
+    repeated: false,
     changed: type === "delta" ? new Set([...payload.set.keys(), ...payload.deleted]) : undefined,
     state: {
       scope: payload.scope,

@@ -199,8 +199,11 @@ export class ScopeFollower {
     const state = this.#state;
     if (state === undefined || this.#closed) return;
     const applied = this.#applied;
-    if (applied?.digest === state.digest && applied.version === state.version) return;
-    const key = `${state.version} ${state.digest}`;
+    if (
+      applied?.digest === state.digest && applied.version === state.version &&
+      applied.lineage === state.lineage
+    ) return;
+    const key = `${state.lineage} ${state.version} ${state.digest}`;
     if (this.#unfit === key) return;
     const { clock, prepare, waitFor, onSwap } = this.#options;
     const began = clock.monotonic();

@@ -8,6 +8,7 @@ import {
 } from "../../bus/subjects.ts";
 import type { BusMessage, BusReader, Consumption } from "../../bus/transport.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { errorMessage } from "../../lib/log.ts";
 import type { FleetPrivateKey } from "../../secrets/fleet_key.ts";
 import { openKey } from "../../secrets/open.ts";
 import type { SignedMessage } from "../../snapshot/envelope.ts";
@@ -144,8 +145,12 @@ export class ValueStore {
     if (payload === undefined) return;
     held.given = true;
     const { key, value } = payload;
-    if (value.kind === "endpoints") target.setEndpoints(key, value);
-    else if (value.kind === "bind") await target.setBinds(key, value);
+    try {
+      if (value.kind === "endpoints") target.setEndpoints(key, value);
+      else if (value.kind === "bind") await target.setBinds(key, value);
+    } catch (error) {
+      throw new RefusalError("compile", `${key}: ${errorMessage(error)}`);
+    }
   }
 
   async #giveSecret(secret: SealedSecret): Promise<void> {
@@ -164,6 +169,13 @@ export class ValueStore {
       // What it says could quote the key.
       throw new RefusalError("compile", `${slot}: the data plane does not take the certificate`);
     }
+  }
+
+  #giveAgain(key: string, held: Held): void {
+    this.#give(held).catch((error) => {
+      if (!(error instanceof RefusalError)) throw error;
+      this.#options.onRefused(valueSubject("endpoints", key), error);
+    });
   }
 
   #evict(): void {
@@ -224,7 +236,7 @@ export class ValueStore {
     for (const key of endpointKeys(resources, changed)) {
       this.#uses.set(key, (this.#uses.get(key) ?? 0) + 1);
       const held = this.#held.get(valueSubject("endpoints", key));
-      if (held !== undefined && !held.given) void this.#give(held);
+      if (held !== undefined && !held.given) this.#giveAgain(key, held);
     }
   }
 

@@ -34,7 +34,7 @@ export async function collectBody(body: BodyReader): Promise<Uint8Array> {
   const whole = new Uint8Array(body.length);
   let filled = 0;
   for (;;) {
-    const chunk = await body.read();
+    const chunk = await readChunk(body);
     if (chunk === null) break;
     if (filled + chunk.length > whole.length) throw new RequestBodyError("framing");
     whole.set(chunk, filled);
@@ -42,6 +42,25 @@ export async function collectBody(body: BodyReader): Promise<Uint8Array> {
   }
   if (filled < whole.length) throw new RequestBodyError("framing");
   return whole;
+}
+
+/** Whatever a body throws, it is the client's side that failed. */
+async function readChunk(body: BodyReader): Promise<Uint8Array | null> {
+  try {
+    return await body.read();
+  } catch (error) {
+    throw error instanceof RequestBodyError
+      ? error
+      : new RequestBodyError(kindOf(error), { cause: error });
+  }
+}
+
+/** Engines that have an error class of their own tell by the same names in `kind`. */
+function kindOf(error: unknown): RequestBodyErrorKind {
+  const kind: unknown = typeof error === "object" && error !== null
+    ? Reflect.get(error, "kind")
+    : undefined;
+  return kind === "timeout" || kind === "too_large" || kind === "aborted" ? kind : "framing";
 }
 
 /** A body that counts what passes, and fails beyond `max` bytes (0 = no bound). */
@@ -58,7 +77,7 @@ export class CountedBody implements BodyReader {
   }
 
   async read(): Promise<Uint8Array | null> {
-    const chunk = await this.#source.read();
+    const chunk = await readChunk(this.#source);
     if (chunk === null) return null;
     this.bytes += chunk.length;
     if (this.#max > 0 && this.bytes > this.#max) {

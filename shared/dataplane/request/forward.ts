@@ -1,6 +1,4 @@
 /** Sends a request to one endpoint, within the route's timeouts. */
-import { Deadline } from "../upstream/deadlines.ts";
-import { UpstreamError } from "../upstream/errors.ts";
 import type { UpstreamResponse } from "../upstream/exchange.ts";
 import type { RequestHead } from "../upstream/request_head.ts";
 import { COLLECT_BYTES, collectBody, CountedBody, RequestBodyError } from "./body.ts";
@@ -34,8 +32,7 @@ export async function forward(
   record.upstream = `${endpoint.address}:${endpoint.port}`;
 
   if (rule.requestTimeout > 0) {
-    record.deadline = new Deadline(() => record.end("request_timeout"));
-    core.upstream.deadlines.start(record.deadline, rule.requestTimeout);
+    record.startDeadline(core.upstream.deadlines, rule.requestTimeout);
   }
   const source = record.request.body;
   const body = source === null ? null : await prepareBody(core, record, source);
@@ -52,11 +49,7 @@ export async function forward(
   });
   record.exchange = exchange;
   if (rule.backendRequestTimeout > 0) {
-    // Runs on while the answer streams: the timeout is for the whole attempt.
-    record.attempt = new Deadline(() =>
-      exchange.abort(new UpstreamError("timeout", "the attempt took longer than the route allows"))
-    );
-    core.upstream.deadlines.start(record.attempt, rule.backendRequestTimeout);
+    record.startAttempt(core.upstream.deadlines, rule.backendRequestTimeout);
   }
   try {
     return await exchange.response;

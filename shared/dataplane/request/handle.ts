@@ -37,7 +37,7 @@ export function createRequestHandler(core: RequestCore): RequestHandler {
   const plans = new RulePlans(core.stats);
   return async (request) => {
     const record = new RequestRecord(request, core);
-    request.onAbort = () => record.end("client_closed");
+    request.onAbort = record.aborter();
     try {
       return await handle(core, plans, record);
     } catch (error) {

@@ -2,7 +2,7 @@
 import type { AccessLog } from "../observe/access_log.ts";
 import type { BackendStats, RequestStats } from "../observe/request_stats.ts";
 import type { Clock } from "../../lib/clock.ts";
-import { Deadline } from "../upstream/deadlines.ts";
+import { Deadline, type Deadlines } from "../upstream/deadlines.ts";
 import type { Exchange } from "../upstream/exchange.ts";
 import { UpstreamError } from "../upstream/errors.ts";
 import type { Candidate } from "../table/types.ts";
@@ -54,6 +54,25 @@ export class RequestRecord implements OutboundResponse {
     this.#sinks = sinks;
     this.startedAt = sinks.clock.monotonic();
     sinks.stats.inflight += 1;
+  }
+
+  /** What ends the request when its client goes away. */
+  aborter(): () => void {
+    return () => this.end("client_closed");
+  }
+
+  /** Starts the route's timeout for the whole exchange. */
+  startDeadline(deadlines: Deadlines, ms: number): void {
+    this.deadline = new Deadline(() => this.end("request_timeout"));
+    deadlines.start(this.deadline, ms);
+  }
+
+  /** Starts the route's timeout for one attempt; it runs on while the answer streams. */
+  startAttempt(deadlines: Deadlines, ms: number): void {
+    this.attempt = new Deadline(() =>
+      this.exchange?.abort(new UpstreamError("timeout", "longer than the route allows"))
+    );
+    deadlines.start(this.attempt, ms);
   }
 
   /** Ends the request from the outside: deadline or client. */

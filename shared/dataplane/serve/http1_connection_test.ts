@@ -100,7 +100,7 @@ async function withServer(
     await use(server);
     await server.served();
   } finally {
-    socket.close();
+    await socket.close();
     deadlines.close();
   }
 }

@@ -7,6 +7,8 @@ import type { BindMap } from "../../snapshot/schema.ts";
 import type { InboundConnection } from "../request/types.ts";
 import type { PortTable, RouteTable } from "../table/types.ts";
 import type { HandshakeFailure, TlsConnection } from "./tls_server.ts";
+import { backoff } from "../../lib/backoff.ts";
+import type { BackoffOptions } from "../../lib/backoff.ts";
 import { errorMessage } from "../../lib/log.ts";
 import type { Logger } from "../../lib/log.ts";
 import { bindTcp } from "./tcp_server.ts";
@@ -29,8 +31,8 @@ export interface ListenersOptions {
   maxConnections: number;
   /** Milliseconds for a TLS handshake. */
   handshakeTimeout: number;
-  /** Milliseconds between tries to bind what could not be bound. */
-  bindRetry: number;
+  /** Between tries to bind what could not be bound. */
+  bindRetry: BackoffOptions;
   certificates: CertificateStore;
   deadlines: Deadlines;
   engines: Engines;
@@ -72,6 +74,7 @@ export class Listeners {
   readonly #options: ListenersOptions;
   readonly #scopes = new Map<string, ScopeState>();
   #retry: ReturnType<typeof setTimeout> | undefined;
+  #retries = 0;
   #open = 0;
   #closed = false;
 
@@ -93,14 +96,17 @@ export class Listeners {
     await this.#reconcile(state);
   }
 
-  /** Closes the sockets of a Gateway that is gone. Open connections get 404 from now on. */
-  removeScope(scope: string): void {
+  /**
+   * Closes the sockets of a Gateway that is gone and resolves when they are. Open connections get
+   * 404 from now on.
+   */
+  async removeScope(scope: string): Promise<void> {
     const state = this.#scopes.get(scope);
     if (state === undefined) return;
     this.#scopes.delete(scope);
     state.table = undefined;
     state.binds = new Map();
-    void this.#reconcile(state);
+    await this.#reconcile(state);
   }
 
   tables(): RouteTable[] {
@@ -138,12 +144,13 @@ export class Listeners {
   }
 
   /** Stops accepting everywhere; open connections go on. */
-  close(): void {
+  async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
-    for (const { sockets } of this.#scopes.values()) {
-      for (const { bound } of sockets.values()) bound?.close();
-    }
+    const states = [...this.#scopes.values()];
+    await Promise.all(states.map(({ work }) => work));
+    const sockets = states.flatMap((state) => [...state.sockets.values()]);
+    await Promise.all(sockets.map(({ bound }) => bound?.close()));
   }
 
   #state(scope: string): ScopeState {
@@ -170,8 +177,8 @@ export class Listeners {
     for (const [port, socket] of state.sockets) {
       const protocol = state.table?.ports.get(port)?.protocol;
       if (state.binds.get(port) === socket.fleetPort && protocol === socket.protocol) continue;
-      socket.bound?.close();
       state.sockets.delete(port);
+      await socket.bound?.close();
     }
     if (this.#closed) return;
     for (const [port, table] of state.table?.ports ?? []) {
@@ -205,10 +212,12 @@ export class Listeners {
 
   #retryLater(): void {
     if (this.#retry !== undefined || this.#closed) return;
-    this.#retry = setTimeout(() => {
+    const wait = backoff(this.#retries++, this.#options.bindRetry);
+    this.#retry = setTimeout(async () => {
       this.#retry = undefined;
-      for (const state of this.#scopes.values()) void this.#reconcile(state);
-    }, this.#options.bindRetry);
+      await Promise.all([...this.#scopes.values()].map((state) => this.#reconcile(state)));
+      if (this.#retry === undefined) this.#retries = 0;
+    }, wait);
   }
 
   #bindPlain(state: ScopeState, port: number, fleetPort: number): BoundSocket {

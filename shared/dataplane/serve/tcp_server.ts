@@ -33,12 +33,14 @@ export function bindTcp(options: TcpServerOptions): BoundSocket {
       }
     }
   };
-  void accept();
+  const accepting = accept();
   return {
     port: listener.addr.port,
-    close: () => {
+    close: async () => {
       closed = true;
       listener.close();
+      // The address is free only when the pending accept has let go of the socket.
+      await accepting;
     },
   };
 }

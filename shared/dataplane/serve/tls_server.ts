@@ -39,8 +39,8 @@ export interface TlsServerOptions {
 /** A bound socket. */
 export interface BoundSocket {
   readonly port: number;
-  /** Stops accepting; open connections go on. */
-  close(): void;
+  /** Stops accepting and resolves when the address is free; open connections go on. */
+  close(): Promise<void>;
 }
 
 const NO_CERTIFICATE = "no certificate for the server name";
@@ -102,7 +102,9 @@ export function listenTls(options: TlsServerOptions): Promise<BoundSocket> {
       resolve({
         port: typeof address === "object" && address !== null ? address.port : options.port,
         close: () => {
+          // Its callback waits for every connection to end; the socket itself closes at once.
           server.close();
+          return new Promise((done) => setTimeout(done, 0));
         },
       });
     });

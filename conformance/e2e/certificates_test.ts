@@ -1,0 +1,114 @@
+/** Certificates: a bad one harms its own listener only; a new one needs no new socket. */
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { listenerCondition, withGateway } from "./harness.ts";
+import { backend, certificateFor, gateway, route, tlsSecret } from "./manifests.ts";
+import { PORTS } from "./ports.ts";
+import { get, RawConnection } from "./raw_client.ts";
+import type { Target } from "./raw_client.ts";
+import { answering, ScriptedBackend } from "./scripted_backend.ts";
+import { underTraffic } from "./traffic.ts";
+import { eventually } from "./wait.ts";
+
+const HTTP = PORTS.certificates;
+const HTTPS = PORTS.certificates + 1;
+const HOST = "shop.example.com";
+const OTHER = "other.example.org";
+const BODIES = ["hello"];
+
+const secure = (serverName: string, ...trust: string[]): Target => ({
+  port: HTTPS,
+  tls: { serverName, trust },
+});
+
+async function withOrigin(test: (port: number) => Promise<void>): Promise<void> {
+  const origin = ScriptedBackend.start(answering("hello"));
+  try {
+    await test(origin.port);
+  } finally {
+    await origin.stop();
+  }
+}
+
+Deno.test("a certificate without key: the other listeners go on, the condition says so, a fix heals", () =>
+  withOrigin(async (port) => {
+    const [good, bad] = await Promise.all([certificateFor(HOST), certificateFor(OTHER)]);
+    await withGateway({
+      files: {
+        gateway: gateway({
+          http: HTTP,
+          https: [
+            { name: "good", port: HTTPS, hostname: HOST, secret: "good" },
+            { name: "bad", port: HTTPS, hostname: OTHER, secret: "bad" },
+          ],
+        }),
+        backend: backend("hello", port),
+        route: route({ host: HOST, backend: "hello" }),
+        other: route({ host: OTHER, backend: "hello" }),
+        good: tlsSecret("good", good),
+        bad: tlsSecret("bad", { certificate: bad.certificate }),
+      },
+    }, async (edge) => {
+      const resolved = async (status: string) =>
+        await eventually(`listener bad has ResolvedRefs ${status}`, async () => {
+          const condition = listenerCondition(await edge.status(), "bad", "ResolvedRefs");
+          return condition?.status === status && condition;
+        });
+      await edge.ready();
+      const condition = await resolved("False");
+      assertEquals(condition.reason, "InvalidCertificateRef");
+      assertStringIncludes(condition.message, "tls.key");
+      assertEquals((await get({ port: HTTP }, { host: HOST })).status, 200);
+      assertEquals((await get(secure(HOST, good.certificate), { host: HOST })).body, "hello");
+      await assertRejects(() => RawConnection.open(secure(OTHER, bad.certificate)));
+      await underTraffic(secure(HOST, good.certificate), {
+        host: HOST,
+        bodies: BODIES,
+        disturb: async () => {
+          await edge.save("bad", tlsSecret("bad", bad));
+          await resolved("True");
+          await eventually("the healed listener serves", async () => {
+            const { body } = await get(secure(OTHER, bad.certificate), { host: OTHER });
+            return body === "hello";
+          });
+        },
+      });
+    });
+  }));
+
+Deno.test("a Secret with a new certificate: new handshakes get it, open connections go on", () =>
+  withOrigin(async (port) => {
+    const [before, after] = await Promise.all([certificateFor(HOST), certificateFor(HOST)]);
+    await withGateway({
+      files: {
+        gateway: gateway({ http: HTTP, https: [{ name: "https", port: HTTPS, secret: "tls" }] }),
+        backend: backend("hello", port),
+        route: route({ host: HOST, backend: "hello" }),
+        secret: tlsSecret("tls", before),
+      },
+    }, async (edge) => {
+      await edge.ready();
+      const open = await RawConnection.open(secure(HOST, before.certificate));
+      const ask = async () => {
+        await open.get("/", HOST);
+        return (await open.response()).body;
+      };
+      try {
+        assertEquals(await ask(), "hello");
+        await underTraffic(secure(HOST, before.certificate, after.certificate), {
+          host: HOST,
+          bodies: BODIES,
+          disturb: async () => {
+            await edge.save("secret", tlsSecret("tls", after));
+            await eventually("a handshake gets the new certificate", async () => {
+              (await RawConnection.open(secure(HOST, after.certificate))).close();
+              return true;
+            });
+            await assertRejects(() => RawConnection.open(secure(HOST, before.certificate)));
+          },
+        });
+        assertEquals(await ask(), "hello");
+      } finally {
+        open.close();
+      }
+    });
+  }));

@@ -1,0 +1,111 @@
+/** A process dies; users of the gateway do not notice. */
+import { assert, assertEquals } from "@std/assert";
+import { withGateway } from "./harness.ts";
+import type { GatewayUnderTest } from "./harness.ts";
+import { backend, gateway, route, SCOPE } from "./manifests.ts";
+import { PORTS } from "./ports.ts";
+import { get } from "./raw_client.ts";
+import { answering, ScriptedBackend } from "./scripted_backend.ts";
+import { underTraffic } from "./traffic.ts";
+import { eventually, within } from "./wait.ts";
+
+const TARGET = { port: PORTS.processes };
+const HOST = "shop.example.com";
+
+async function withTwoBackends(
+  test: (edge: GatewayUnderTest) => Promise<void>,
+): Promise<void> {
+  const [one, two] = [
+    ScriptedBackend.start(answering("one")),
+    ScriptedBackend.start(answering("two")),
+  ];
+  try {
+    await withGateway({
+      files: {
+        gateway: gateway({ http: TARGET.port }),
+        one: backend("one", one.port),
+        two: backend("two", two.port),
+        route: route({ host: HOST, backend: "one" }),
+      },
+    }, async (edge) => {
+      await edge.ready();
+      await test(edge);
+    });
+  } finally {
+    await one.stop();
+    await two.stop();
+  }
+}
+
+const serves = (body: string) =>
+  eventually(`${HOST} is served by ${body}`, async () => {
+    const response = await get(TARGET, { host: HOST });
+    return response.status === 200 && response.body === body;
+  });
+
+async function publishedVersion(edge: GatewayUnderTest): Promise<number> {
+  return await eventually("a version is published", async () => {
+    return (await edge.status()).scopes[SCOPE]?.version;
+  });
+}
+
+async function servedVersion(edge: GatewayUnderTest): Promise<number> {
+  return (await edge.metrics()).get(`lgw_snapshot_version{scope="${SCOPE}"}`) ?? 0;
+}
+
+Deno.test("controller killed: traffic unaffected, edits made meanwhile follow, versions only rise", () =>
+  withTwoBackends(async (edge) => {
+    const before = await publishedVersion(edge);
+    await underTraffic(TARGET, {
+      host: HOST,
+      bodies: ["one", "two"],
+      disturb: async (traffic) => {
+        const { controller } = edge.stack;
+        const again = controller.restarted;
+        await controller.current.kill();
+        await edge.save("route", route({ host: HOST, backend: "two" }));
+        await traffic.more(5);
+        await within("the controller comes back", again);
+        await serves("two");
+      },
+    });
+    const after = await publishedVersion(edge);
+    assertEquals(after, before + 1);
+    assertEquals(await servedVersion(edge), after);
+    await edge.save("route", route({ host: HOST, backend: "one" }));
+    await serves("one");
+    await eventually("the next version is served", async () => {
+      return await servedVersion(edge) === after + 1;
+    });
+    const { proxies, leading } = await edge.status();
+    assert(leading);
+    assertEquals(proxies.map(({ problems }) => problems), [[]]);
+  }));
+
+Deno.test("controller killed without an edit: no new version comes of it", () =>
+  withTwoBackends(async (edge) => {
+    const before = await publishedVersion(edge);
+    const again = edge.stack.controller.restarted;
+    await edge.stack.controller.current.kill();
+    await within("the controller comes back", again);
+    assertEquals(await publishedVersion(edge), before);
+    await serves("one");
+  }));
+
+Deno.test("proxy killed: it comes back, is ready and serves what is in force", () =>
+  withTwoBackends(async (edge) => {
+    const [proxy] = edge.stack.proxies;
+    assert(proxy !== undefined);
+    const again = proxy.restarted;
+    await proxy.current.kill();
+    await edge.save("route", route({ host: HOST, backend: "two" }));
+    await within("the proxy comes back", again);
+    await edge.ready();
+    await serves("two");
+    await eventually("the controller sees it ready", async () => {
+      const { proxies, scopes } = await edge.status();
+      return proxies.some(({ ready, versions }) =>
+        ready && versions[SCOPE] === scopes[SCOPE]?.version
+      );
+    });
+  }));
