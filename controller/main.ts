@@ -23,6 +23,8 @@ import { loadInline } from "./source/files/inline.ts";
 
 /** Milliseconds between looks at a lock that another controller holds. */
 const LOCK_RETRY = 250;
+/** Milliseconds between looks at what has to be remembered. */
+const SAVE_INTERVAL = 1_000;
 
 /** Waits for the lock: whoever holds it may write, everybody else stays warm. */
 async function acquireLock(path: string, log: Logger): Promise<FileLock> {
@@ -96,16 +98,19 @@ export async function runController(
     });
     sources.set(path, source);
   }
-  const admin = serveControllerAdmin({ port: config.adminPort, loop, metrics });
-  console.log(JSON.stringify({ adminPort: admin.port }));
-  log.info("started", { adminPort: admin.port });
   const save = async () => {
     const known = new Map([...sources.values()].flatMap((source) => [...source.memory()]));
-    await memory.save({ known, lineage: publisher.lineage }).catch((error) =>
+    // Until it leads, the lineage of the last run stays the one to link a new stream to.
+    await memory.save({ known, lineage: publisher.lineage ?? memory.lineage }).catch((error) =>
       log.warn("memory_not_saved", { error: errorMessage(error) })
     );
   };
-  const saving = setInterval(save, 1_000);
+  // At once: ages break ties between routes, so that a forgotten one is another version.
+  await save();
+  const saving = setInterval(save, SAVE_INTERVAL);
+  const admin = serveControllerAdmin({ port: config.adminPort, loop, metrics });
+  console.log(JSON.stringify({ adminPort: admin.port }));
+  log.info("started", { adminPort: admin.port });
   await Promise.race([ended, publisher.deposed]);
   clearInterval(saving);
   loop.close();

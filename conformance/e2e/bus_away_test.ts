@@ -101,6 +101,10 @@ Deno.test("proxy started while NATS is away: plaintext from its own copy, TLS on
     const { bus, proxies: [proxy] } = edge.stack;
     assert(bus !== undefined && proxy !== undefined);
     await serves(secure, "one");
+    await eventually("the proxy has its local copy", async () => {
+      await Deno.stat(`${edge.stack.stateDir}/proxy-0/last-good/values.jsonl`);
+      return true;
+    });
     const away = await bus.hold();
     const again = proxy.restarted;
     await proxy.current.kill();

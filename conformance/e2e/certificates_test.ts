@@ -1,6 +1,7 @@
 /** Certificates: a bad one harms its own listener only; a new one needs no new socket. */
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { listenerCondition, withGateway } from "./harness.ts";
+import type { GatewayUnderTest } from "./harness.ts";
 import { backend, certificateFor, gateway, route, tlsSecret } from "./manifests.ts";
 import { PORTS } from "./ports.ts";
 import { get, RawConnection } from "./raw_client.ts";
@@ -29,10 +30,15 @@ async function withOrigin(test: (port: number) => Promise<void>): Promise<void> 
   }
 }
 
-Deno.test("a certificate without key: the other listeners go on, the condition says so, a fix heals", () =>
-  withOrigin(async (port) => {
-    const [good, bad] = await Promise.all([certificateFor(HOST), certificateFor(OTHER)]);
-    await withGateway({
+/** The listener `bad` beside a good one, its Secret as given; then it is put right. */
+async function withBadSecret(
+  bad: { certificate: string; key: string; type: "kubernetes.io/tls" | "Opaque" },
+  test: (edge: GatewayUnderTest) => Promise<void>,
+): Promise<void> {
+  const good = await certificateFor(HOST);
+  const { key: _, ...withoutKey } = bad;
+  await withOrigin((port) =>
+    withGateway({
       files: {
         gateway: gateway({
           http: HTTP,
@@ -45,18 +51,11 @@ Deno.test("a certificate without key: the other listeners go on, the condition s
         route: route({ host: HOST, backend: "hello" }),
         other: route({ host: OTHER, backend: "hello" }),
         good: tlsSecret("good", good),
-        bad: tlsSecret("bad", { certificate: bad.certificate }),
+        bad: tlsSecret("bad", withoutKey),
       },
     }, async (edge) => {
-      const resolved = async (status: string) =>
-        await eventually(`listener bad has ResolvedRefs ${status}`, async () => {
-          const condition = listenerCondition(await edge.status(), "bad", "ResolvedRefs");
-          return condition?.status === status && condition;
-        });
       await edge.ready();
-      const condition = await resolved("False");
-      assertEquals(condition.reason, "InvalidCertificateRef");
-      assertStringIncludes(condition.message, "tls.key");
+      await test(edge);
       assertEquals((await get({ port: HTTP }, { host: HOST })).status, 200);
       assertEquals((await get(secure(HOST, good.certificate), { host: HOST })).body, "hello");
       await assertRejects(() => RawConnection.open(secure(OTHER, bad.certificate)));
@@ -65,11 +64,67 @@ Deno.test("a certificate without key: the other listeners go on, the condition s
         bodies: BODIES,
         disturb: async () => {
           await edge.save("bad", tlsSecret("bad", bad));
-          await resolved("True");
+          await resolvedRefs(edge, "True");
           await eventually("the healed listener serves", async () => {
             const { body } = await get(secure(OTHER, bad.certificate), { host: OTHER });
             return body === "hello";
           });
+        },
+      });
+    })
+  );
+}
+
+function resolvedRefs(edge: GatewayUnderTest, status: "True" | "False") {
+  return eventually(`listener bad has ResolvedRefs ${status}`, async () => {
+    const condition = listenerCondition(await edge.status(), "bad", "ResolvedRefs");
+    return condition?.status === status && condition;
+  });
+}
+
+Deno.test("a certificate without key: the other listeners go on, the condition says so, a fix heals", async () => {
+  const certificate = await certificateFor(OTHER);
+  await withBadSecret({ ...certificate, type: "Opaque" }, async (edge) => {
+    const condition = await resolvedRefs(edge, "False");
+    assertEquals(condition.reason, "InvalidCertificateRef");
+    assertStringIncludes(condition.message, "tls.key");
+  });
+});
+
+Deno.test("a TLS Secret without key: refused as an API server would, with its file and line", async () => {
+  const certificate = await certificateFor(OTHER);
+  await withBadSecret({ ...certificate, type: "kubernetes.io/tls" }, async (edge) => {
+    const condition = await resolvedRefs(edge, "False");
+    assertEquals(condition.reason, "InvalidCertificateRef");
+    assertStringIncludes(condition.message, "e2e/bad");
+    const { problems: [problem] } = await edge.status();
+    assertEquals([problem?.object, problem?.line], ["Secret/e2e/bad", 1]);
+    assert(problem?.file.endsWith("/bad.yaml"));
+    assertStringIncludes(problem?.message ?? "", "tls.key");
+  });
+});
+
+Deno.test("a Secret that loses its key keeps the last good one in force", () =>
+  withOrigin(async (port) => {
+    const tls = await certificateFor(HOST);
+    await withGateway({
+      files: {
+        gateway: gateway({ http: HTTP, https: [{ name: "https", port: HTTPS, secret: "tls" }] }),
+        backend: backend("hello", port),
+        route: route({ host: HOST, backend: "hello" }),
+        secret: tlsSecret("tls", tls),
+      },
+    }, async (edge) => {
+      await edge.ready();
+      await underTraffic(secure(HOST, tls.certificate), {
+        host: HOST,
+        bodies: BODIES,
+        disturb: async (traffic) => {
+          await edge.save("secret", tlsSecret("tls", { certificate: tls.certificate }));
+          await eventually("the problem is reported", async () => {
+            return (await edge.status()).problems.length === 1;
+          });
+          await traffic.more(20);
         },
       });
     });

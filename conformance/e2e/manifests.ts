@@ -94,16 +94,20 @@ export function backend(name: string, port: number): string {
   });
 }
 
-/** A TLS Secret; without `key` it is one that somebody made wrongly. */
+/** A Secret with a certificate; without `key` it is one that somebody made wrongly. */
 export function tlsSecret(
   name: string,
-  { certificate, key }: { certificate: string; key?: string },
+  { certificate, key, type = "kubernetes.io/tls" }: {
+    certificate: string;
+    key?: string;
+    type?: "kubernetes.io/tls" | "Opaque";
+  },
 ): string {
   return stringify({
     apiVersion: "v1",
     kind: "Secret",
     metadata: metadata(name),
-    type: "kubernetes.io/tls",
+    type,
     stringData: { "tls.crt": certificate, ...(key === undefined ? {} : { "tls.key": key }) },
   });
 }

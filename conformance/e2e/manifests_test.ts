@@ -78,10 +78,13 @@ Deno.test("an unknown field and a wrong type: named with file, line and field; t
     const unknown = await problemIn(edge, "unknown", "hostnamez");
     assertStringIncludes(text.split("\n")[unknown.line - 1] ?? "", "hostnames:");
     await answers("other.example.com", 200);
-    await edge.save("wrong", route({ host: "wrong.example.com", backend: "good" }).replace(
-      /hostnames:\n.*\n/,
-      "hostnames: 17\n",
-    ));
+    await edge.save(
+      "wrong",
+      route({ host: "wrong.example.com", backend: "good" }).replace(
+        /hostnames:\n.*\n/,
+        "hostnames: 17\n",
+      ),
+    );
     const wrong = await problemIn(edge, "wrong", "hostnames");
     assertEquals(wrong.severity, "error");
     await edge.save("wrong", route({ host: "wrong.example.com", backend: "good" }));

@@ -1,18 +1,25 @@
 /**
- * The ports of the test files, which run side by side: each has ten of its own. Below the range
- * from which systems hand out ports for outgoing connections. The quick start alone has the fixed
- * ports that its users see.
+ * The ports of the test files, which run side by side: each has ten of its own, all below the range
+ * from which systems hand out ports for outgoing connections. Which ones depends on the process, so
+ * that two runs on one machine do not meet. The quick start alone has the fixed ports that its users
+ * see.
  */
+const FIRST = 20_000;
+const PORTS_PER_RUN = 120;
+const RUNS = 100;
+
+const base = FIRST + (Deno.pid % RUNS) * PORTS_PER_RUN;
+
 export const PORTS = {
-  manifests: 20_000,
-  certificates: 20_010,
-  backends: 20_020,
-  clients: 20_030,
-  slowClients: 20_040,
-  busAway: 20_050,
-  processes: 20_060,
-  secrets: 20_070,
-  proxies: 20_080,
-  state: 20_090,
-  run: 20_100,
+  manifests: base,
+  certificates: base + 10,
+  backends: base + 20,
+  clients: base + 30,
+  slowClients: base + 40,
+  busAway: base + 50,
+  processes: base + 60,
+  secrets: base + 70,
+  proxies: base + 80,
+  state: base + 90,
+  run: base + 100,
 } as const;

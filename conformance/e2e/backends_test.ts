@@ -1,0 +1,168 @@
+/** Backends that misbehave: a clean error or a cut connection, a reason to read, and no other harm. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { withGateway } from "./harness.ts";
+import { backend, certificateFor, gateway, route, tlsSecret } from "./manifests.ts";
+import { PORTS } from "./ports.ts";
+import { ConnectionCut, get, RawConnection } from "./raw_client.ts";
+import type { Target } from "./raw_client.ts";
+import { answering, ScriptedBackend } from "./scripted_backend.ts";
+import type { Script } from "./scripted_backend.ts";
+import { eventually, pause } from "./wait.ts";
+
+const HTTP = PORTS.backends;
+const HTTPS = PORTS.backends + 1;
+const REFUSING = PORTS.backends + 2;
+const CERTIFICATE_NAME = "*.example.com";
+
+/** Sends `text` in answer to a request and closes. */
+const sending = (text: string): Script => async (connection) => {
+  await connection.requestHead();
+  await connection.send(text);
+};
+
+const SCRIPTS: Readonly<Record<string, Script>> = {
+  good: answering("hello"),
+  hang: async (connection) => {
+    await connection.requestHead();
+    await connection.closed();
+  },
+  midhead: sending("HTTP/1.1 200 OK\r\ncontent-le"),
+  silent: sending(""),
+  midbody: sending("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this"),
+  midchunk: sending("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"),
+  badchunk: sending("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nhello\r\n"),
+  garbage: sending("SSH-2.0-OpenSSH_9.2\r\n\r\n"),
+  lengths: sending("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!"),
+  bighead: sending(`HTTP/1.1 200 OK\r\nx-big: ${"x".repeat(300_000)}\r\n\r\n`),
+  slow: async (connection) => {
+    await connection.requestHead();
+    const text = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+    for (const character of text) {
+      await connection.send(character);
+      await pause(1);
+    }
+  },
+};
+
+/** What a client gets: a status, or the connection cut after the head of one. */
+const EXPECTED: readonly {
+  name: string;
+  rule: string;
+  status: number;
+  cut?: true;
+  /** The series that counts it. */
+  metric: string;
+}[] = [
+  { name: "refuse", rule: "refuses", status: 503, metric: errorSeries("connect") },
+  { name: "hang", rule: "hangs", status: 504, metric: "lgw_proxy_timeouts_total" },
+  { name: "silent", rule: "closes without an answer", status: 502, metric: errorSeries("reset") },
+  { name: "midhead", rule: "closes mid-head", status: 502, metric: errorSeries("reset") },
+  {
+    name: "midbody",
+    rule: "closes mid-body",
+    status: 200,
+    cut: true,
+    metric: errorSeries("reset"),
+  },
+  {
+    name: "midchunk",
+    rule: "closes between chunks",
+    status: 200,
+    cut: true,
+    metric: errorSeries("reset"),
+  },
+  {
+    name: "badchunk",
+    rule: "sends a bad chunk size",
+    status: 200,
+    cut: true,
+    metric: errorSeries("protocol"),
+  },
+  { name: "garbage", rule: "does not speak HTTP", status: 502, metric: errorSeries("protocol") },
+  { name: "lengths", rule: "sends two lengths", status: 502, metric: errorSeries("protocol") },
+  { name: "bighead", rule: "sends a huge head", status: 502, metric: errorSeries("protocol") },
+];
+
+function errorSeries(reason: string): string {
+  return `lgw_proxy_upstream_errors_total{reason="${reason}"}`;
+}
+
+const hostOf = (name: string) => `${name}.example.com`;
+
+Deno.test("backends that refuse, hang, break off or lie: a clean error, a reason, good routes go on", async (t) => {
+  const certificate = await certificateFor(CERTIFICATE_NAME);
+  const running = Object.entries(SCRIPTS).map(([name, script]) => ({
+    name,
+    origin: ScriptedBackend.start(script),
+  }));
+  const files = Object.fromEntries([
+    ...running.map(({ name, origin }) => ({ name, port: origin.port })),
+    { name: "refuse", port: REFUSING },
+  ].map(({ name, port }) => [
+    name,
+    [
+      backend(name, port),
+      route({
+        host: hostOf(name),
+        backend: name,
+        ...(name === "hang" ? { requestTimeout: "200ms" } : {}),
+      }),
+    ].join("---\n"),
+  ]));
+  try {
+    await withGateway({
+      files: {
+        ...files,
+        gateway: gateway({ http: HTTP, https: [{ name: "https", port: HTTPS, secret: "tls" }] }),
+        secret: tlsSecret("tls", certificate),
+      },
+    }, async (edge) => {
+      await edge.ready();
+      const targets = (name: string): [string, Target][] => [
+        ["plaintext", { port: HTTP }],
+        ["HTTPS", {
+          port: HTTPS,
+          tls: { serverName: hostOf(name), trust: [certificate.certificate] },
+        }],
+      ];
+      // One connection stays open throughout: what happens to others is not its business.
+      const kept = await RawConnection.open({ port: HTTP });
+      const good = async () => {
+        await kept.get("/", hostOf("good"));
+        assertEquals((await kept.response()).body, "hello");
+        for (const [, target] of targets("good")) {
+          assertEquals((await get(target, { host: hostOf("good") })).body, "hello");
+        }
+      };
+      try {
+        for (const { name, rule, status, cut, metric } of EXPECTED) {
+          for (const [protocol, target] of targets(name)) {
+            await t.step(`${protocol}: a backend that ${rule}`, async () => {
+              const before = (await edge.metrics()).get(metric) ?? 0;
+              const request = get(target, { host: hostOf(name) });
+              if (cut === true) {
+                const { received } = await assertRejects(() => request, ConnectionCut);
+                assert(received.startsWith(`HTTP/1.1 ${status}`), received);
+              } else assertEquals((await request).status, status);
+              await eventually(`${metric} counts it`, async () => {
+                return ((await edge.metrics()).get(metric) ?? 0) > before;
+              });
+              await good();
+            });
+          }
+        }
+        for (const [protocol, target] of targets("slow")) {
+          await t.step(`${protocol}: a backend that sends byte by byte`, async () => {
+            const slow = get(target, { host: hostOf("slow") });
+            await good();
+            assertEquals((await slow).body, "hello");
+          });
+        }
+      } finally {
+        kept.close();
+      }
+    });
+  } finally {
+    await Promise.all(running.map(({ origin }) => origin.stop()));
+  }
+});

@@ -1,0 +1,154 @@
+/** `deno task run` on its fixed ports: what a newcomer does, and what is left of it. */
+import { assert, assertEquals } from "@std/assert";
+import { startBackends } from "../../deploy/standalone/start_backends.ts";
+import { get } from "./raw_client.ts";
+import type { Target } from "./raw_client.ts";
+import { allGone, startRun } from "./run_process.ts";
+import type { RunProcess } from "./run_process.ts";
+import { eventually, within } from "./wait.ts";
+
+const SAMPLES = new URL("../../deploy/samples/quickstart/", import.meta.url).pathname;
+const PLAIN: Target = { port: 8080 };
+const SHOP = "shop.example.com";
+/** Enough requests to see what one in ten gets: missing it has a chance of 10^-23. */
+const TRIES = 500;
+
+async function withRun(
+  args: readonly string[],
+  test: (run: RunProcess, temporary: string) => Promise<void>,
+): Promise<void> {
+  const temporary = await Deno.makeTempDir({ prefix: "lgw-e2e-run-" });
+  const run = await startRun({ args, temporary });
+  try {
+    await run.started();
+    await test(run, temporary);
+  } catch (error) {
+    console.error(run.output);
+    throw error;
+  } finally {
+    run.kill();
+    await run.ended;
+    await Deno.remove(temporary, { recursive: true });
+  }
+}
+
+async function backendOf(target: Target, headers: Record<string, string> = {}) {
+  const response = await get(target, { host: SHOP, headers });
+  assertEquals(response.status, 200, response.body);
+  return { response, answer: JSON.parse(response.body) };
+}
+
+/** Fails unless both versions of the shop answer. */
+async function canarySeen(target: Target): Promise<void> {
+  const seen = new Set<string>();
+  for (let i = 0; i < TRIES && seen.size < 2; i++) {
+    seen.add((await backendOf(target)).answer.backend);
+  }
+  assertEquals([...seen].sort(), ["shop-v1", "shop-v2"]);
+}
+
+async function filesUnder(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    if (isDirectory) found.push(...await filesUnder(`${folder}/${name}`));
+    else found.push(`${folder}/${name}`);
+  }
+  return found;
+}
+
+Deno.test("deno task run: the five lines do what they say, and Ctrl-C leaves nothing behind", () =>
+  withRun([], async (run, temporary) => {
+    await canarySeen(PLAIN);
+
+    const beta = await backendOf(PLAIN, { "x-beta": "true" });
+    assertEquals(beta.answer.backend, "shop-v2");
+    assertEquals(beta.response.headers.get("x-served-by"), "beta");
+
+    const redirect = await get(PLAIN, { host: "old.example.com", path: "/cart" });
+    assertEquals(
+      [redirect.status, redirect.headers.get("location")],
+      [301, "https://shop.example.com/cart"],
+    );
+
+    const ca = /--cacert (\S+)/.exec(run.output)?.[1];
+    assert(ca !== undefined, run.output);
+    const trust = [await Deno.readTextFile(ca)];
+    await canarySeen({ port: 8443, tls: { serverName: SHOP, trust } });
+
+    const rewrite = await get(PLAIN, { host: SHOP, path: "/api/v1/items?size=3" });
+    const { backend, path, headers } = JSON.parse(rewrite.body);
+    assertEquals([backend, path, headers["x-api-version"]], ["echo", "/items?size=3", "v1"]);
+
+    await printedLinesWork(run.output);
+
+    const processes = await run.descendants();
+    // nats-server and the shell that guards it, controller, proxy, example backends.
+    assert(processes.length >= 5, `${processes.length} processes`);
+    run.interrupt();
+    assertEquals(await within("it ends", run.ended), 0, run.output);
+    await allGone(processes);
+    assertEquals(await filesUnder(temporary), []);
+    const left = [...Deno.readDirSync(temporary)].map(({ name }) => name);
+    assertEquals(left.filter((name) => name !== "lgw"), []);
+  }));
+
+/** The lines as printed, put into a shell: they must be right as they stand. */
+async function printedLinesWork(output: string): Promise<void> {
+  const lines = output.split("\n").filter((line) => line.startsWith("  curl "));
+  assertEquals(lines.length, 5);
+  const curl = await new Deno.Command("sh", { args: ["-c", "command -v curl"], stdout: "null" })
+    .output();
+  // Where there is no curl, the requests above have asked the same.
+  if (!curl.success) return;
+  for (const line of lines) {
+    const { code } = await new Deno.Command("sh", {
+      args: ["-c", line.replace("curl ", "curl --max-time 20 --fail ")],
+      stdout: "null",
+      stderr: "null",
+    }).output();
+    assertEquals(code, 0, line);
+  }
+}
+
+Deno.test("deno task run --dir: an edit of a copy of the samples is live when it is saved", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "lgw-e2e-samples-" });
+  const backends = await startBackends();
+  try {
+    for await (const { name } of Deno.readDir(SAMPLES)) {
+      await Deno.copyFile(`${SAMPLES}${name}`, `${folder}/${name}`);
+    }
+    await withRun(["--dir", folder], async (run, temporary) => {
+      await eventually("the canary is served", async () => {
+        await backendOf(PLAIN);
+        return true;
+      });
+      await canarySeen(PLAIN);
+      const path = `${folder}/route-canary.yaml`;
+      const text = await Deno.readTextFile(path);
+      await Deno.writeTextFile(path, text.replace("weight: 90", "weight: 0"));
+      // 50 in a row would be luck of 10^-50 with the old weights.
+      await eventually("shop-v2 alone answers", async () => {
+        for (let i = 0; i < 50; i++) {
+          if ((await backendOf(PLAIN)).answer.backend !== "shop-v2") return false;
+        }
+        return true;
+      });
+      run.interrupt();
+      assertEquals(await within("it ends", run.ended), 0, run.output);
+      assertEquals(await filesUnder(temporary), []);
+    });
+  } finally {
+    await backends.stop();
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("deno task run killed with -9: no process of it remains", () =>
+  withRun([], async (run) => {
+    await canarySeen(PLAIN);
+    const processes = await run.descendants();
+    assert(processes.length >= 5, `${processes.length} processes`);
+    run.kill();
+    await within("it ends", run.ended);
+    await allGone(processes);
+  }));

@@ -1,0 +1,113 @@
+/** `deno task run` as a process, as its user starts it. */
+import { eventually } from "./wait.ts";
+
+const REPOSITORY = new URL("../../", import.meta.url).pathname;
+
+export interface RunProcess {
+  readonly pid: number;
+  /** Everything printed so far. */
+  readonly output: string;
+  /** Resolves when it says that everything is up. */
+  started(): Promise<void>;
+  /** Its processes and theirs. */
+  descendants(): Promise<number[]>;
+  /** Signals the whole process group, as Ctrl-C in a terminal does. */
+  interrupt(): void;
+  /** kill -9 of this one process. */
+  kill(): void;
+  /** Resolves with the exit code when it has ended. */
+  readonly ended: Promise<number>;
+}
+
+/** The command of the task, so that what is tested is what users run. */
+async function taskCommand(): Promise<string[]> {
+  const { tasks } = JSON.parse(await Deno.readTextFile(`${REPOSITORY}deno.json`));
+  const [program, ...args] = String(tasks.run.command).split(" ");
+  if (program !== "deno") throw new Error(`the task "run" is expected to start deno: ${program}`);
+  return args;
+}
+
+export interface RunOptions {
+  args: readonly string[];
+  /** Folder for what it keeps in temporary folders; looked at afterwards. */
+  temporary: string;
+}
+
+/** Starts it in a process group of its own. */
+export async function startRun({ args, temporary }: RunOptions): Promise<RunProcess> {
+  const process = new Deno.Command(Deno.execPath(), {
+    args: [...await taskCommand(), ...args],
+    cwd: REPOSITORY,
+    detached: true,
+    env: { TMPDIR: temporary, XDG_RUNTIME_DIR: temporary, NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let output = "";
+  const collect = async (stream: ReadableStream<Uint8Array>) => {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) output += text;
+  };
+  const collected = Promise.all([collect(process.stdout), collect(process.stderr)]);
+  let code: number | undefined;
+  const ended = process.status.then(async (status) => {
+    code = status.code;
+    await collected;
+    return status.code;
+  });
+  return {
+    pid: process.pid,
+    get output() {
+      return output;
+    },
+    started: async () => {
+      await eventually("everything is up", () => {
+        if (code !== undefined) return true;
+        return output.includes("Ctrl-C ends it.");
+      });
+      if (code !== undefined) throw new Error(`it ended with ${code}: ${output}`);
+    },
+    descendants: () => descendantsOf(process.pid),
+    interrupt: () => Deno.kill(-process.pid, "SIGINT"),
+    kill: () => process.kill("SIGKILL"),
+    ended,
+  };
+}
+
+/** Pids of all living processes with the pid of their parent. */
+async function parents(): Promise<Map<number, number>> {
+  const found = new Map<number, number>();
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const parent = await parentOf(Number(name));
+    if (parent !== undefined) found.set(Number(name), parent);
+  }
+  return found;
+}
+
+/** Undefined when the process is gone, or ended and only waits to be collected. */
+async function parentOf(pid: number): Promise<number | undefined> {
+  try {
+    const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
+    const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return state === "Z" ? undefined : Number(parent);
+  } catch {
+    return undefined;
+  }
+}
+
+async function descendantsOf(pid: number): Promise<number[]> {
+  const all = await parents();
+  const found = [pid];
+  for (const ancestor of found) {
+    for (const [child, parent] of all) if (parent === ancestor) found.push(child);
+  }
+  return found.slice(1);
+}
+
+/** Resolves when none of the processes lives any more. */
+export async function allGone(pids: readonly number[]): Promise<void> {
+  for (const pid of pids) {
+    await eventually(`process ${pid} is gone`, async () => await parentOf(pid) === undefined);
+  }
+}
