@@ -46,11 +46,7 @@ export async function benchCpu(print: (line: string) => void): Promise<Verdict[]
     const manifests = `${folder}/manifests`;
     await Deno.mkdir(manifests);
     await writeManifests(manifests, { routes: ROUTES, backends: { backend: PORTS.backend } });
-    const backend = await startNginx(tools, {
-      folder: `${folder}/backend`,
-      config: backendConfig(PORTS.backend, SIZES),
-      core: CLIENT_CORE,
-    });
+    const backend = await startBackend(tools, `${folder}/backend`);
     started.push(backend);
     await waitForPort(PORTS.backend, backend);
     const peers = await startPeers(tools, folder, started);
@@ -71,11 +67,20 @@ export async function benchCpu(print: (line: string) => void): Promise<Verdict[]
   }
 }
 
+async function startBackend(tools: Tools, folder: string): Promise<Spawned> {
+  await Deno.mkdir(`${folder}/www`, { recursive: true });
+  for (const size of SIZES) await Deno.writeTextFile(`${folder}/www/${size}`, "x".repeat(size));
+  // Its worker may run as another user.
+  for (const part of [folder, `${folder}/www`]) await Deno.chmod(part, 0o755);
+  const config = backendConfig(PORTS.backend);
+  return await startNginx(tools, { folder, config, core: CLIENT_CORE });
+}
+
 async function startNginx(
   tools: Tools,
   options: { folder: string; config: string; core: number },
 ): Promise<Spawned> {
-  await Deno.mkdir(options.folder);
+  await Deno.mkdir(options.folder, { recursive: true });
   await Deno.writeTextFile(`${options.folder}/nginx.conf`, options.config);
   return spawn(tools.nginx, ["-p", options.folder, "-c", "nginx.conf"], {
     core: options.core,

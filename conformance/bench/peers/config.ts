@@ -10,17 +10,22 @@ export interface PeerOptions {
   backendPort: number;
 }
 
-/** An nginx that answers with bodies of fixed sizes, the backend of every proxy. */
-export function backendConfig(port: number, sizes: readonly number[]): string {
-  const locations = sizes.map((size) =>
-    `    location ~ /${size}$ { add_header x-backend bench; add_header x-seen-route $http_x_route; return 200 "${"x".repeat(size)}"; }`
-  );
+/**
+ * An nginx that answers `/…/<size>` with the file `www/<size>` of its folder: the backend of every
+ * proxy. It says which route's header reached it.
+ */
+export function backendConfig(port: number): string {
   return nginx([
     "  keepalive_requests 1000000000;",
+    "  open_file_cache max=16;",
     "  server {",
     `    listen 127.0.0.1:${port} backlog=4096;`,
     "    default_type text/plain;",
-    ...locations,
+    "    root www;",
+    "    location ~ ^/.*/([0-9]+)$ {",
+    "      add_header x-backend bench; add_header x-seen-route $http_x_route;",
+    "      try_files /$1 =404;",
+    "    }",
     "  }",
   ]);
 }
