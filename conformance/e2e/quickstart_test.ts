@@ -1,4 +1,5 @@
-/** `deno task run` on its fixed ports: what a newcomer does, and what is left of it. */
+/** `deno task run` as it is started by hand: what a newcomer does, and what is left of it. */
+import { tmpdir } from "node:os";
 import { assert, assertEquals } from "@std/assert";
 import { startBackends } from "../../deploy/standalone/start_backends.ts";
 import { get } from "./raw_client.ts";
@@ -8,10 +9,23 @@ import type { RunProcess } from "./run_process.ts";
 import { eventually, within } from "./wait.ts";
 
 const SAMPLES = new URL("../../deploy/samples/quickstart/", import.meta.url).pathname;
-const PLAIN: Target = { port: 8080 };
 const SHOP = "shop.example.com";
 /** Enough requests to see what one in ten gets: missing it has a chance of 10^-23. */
 const TRIES = 500;
+
+/** The ports of the example backends are fixed: runs of these tests take turns. */
+async function withFixedPorts(test: () => Promise<void>): Promise<void> {
+  const lock = await Deno.open(`${tmpdir()}/lgw-e2e-quickstart.lock`, {
+    create: true,
+    write: true,
+  });
+  try {
+    await lock.lock(true);
+    await test();
+  } finally {
+    lock.close();
+  }
+}
 
 async function withRun(
   args: readonly string[],
@@ -19,8 +33,10 @@ async function withRun(
 ): Promise<void> {
   const temporary = await Deno.makeTempDir({ prefix: "lgw-e2e-run-" });
   const run = await startRun({ args, temporary });
+  let processes: number[] = [];
   try {
     await run.started();
+    processes = await run.descendants();
     await test(run, temporary);
   } catch (error) {
     console.error(run.output);
@@ -28,8 +44,17 @@ async function withRun(
   } finally {
     run.kill();
     await run.ended;
+    await allGone(processes);
     await Deno.remove(temporary, { recursive: true });
   }
+}
+
+/** Where a port of the Gateway is served, as printed: 8080 for 80 unless somebody has that. */
+function servedOn(run: RunProcess, port: number): Target {
+  const served = new RegExp(`Gateway quickstart/public  port ${port}  on ([0-9.]+):([0-9]+)`)
+    .exec(run.output);
+  assert(served !== null, run.output);
+  return { hostname: served[1] as string, port: Number(served[2]) };
 }
 
 async function backendOf(target: Target, headers: Record<string, string> = {}) {
@@ -57,44 +82,48 @@ async function filesUnder(folder: string): Promise<string[]> {
 }
 
 Deno.test("deno task run: the five lines do what they say, and Ctrl-C leaves nothing behind", () =>
-  withRun([], async (run, temporary) => {
-    await canarySeen(PLAIN);
+  withFixedPorts(() =>
+    withRun([], async (run, temporary) => {
+      const plain = servedOn(run, 80);
+      await canarySeen(plain);
 
-    const beta = await backendOf(PLAIN, { "x-beta": "true" });
-    assertEquals(beta.answer.backend, "shop-v2");
-    assertEquals(beta.response.headers.get("x-served-by"), "beta");
+      const beta = await backendOf(plain, { "x-beta": "true" });
+      assertEquals(beta.answer.backend, "shop-v2");
+      assertEquals(beta.response.headers.get("x-served-by"), "beta");
 
-    const redirect = await get(PLAIN, { host: "old.example.com", path: "/cart" });
-    assertEquals(
-      [redirect.status, redirect.headers.get("location")],
-      [301, "https://shop.example.com/cart"],
-    );
+      const redirect = await get(plain, { host: "old.example.com", path: "/cart" });
+      assertEquals(
+        [redirect.status, redirect.headers.get("location")],
+        [301, "https://shop.example.com/cart"],
+      );
 
-    const ca = /--cacert (\S+)/.exec(run.output)?.[1];
-    assert(ca !== undefined, run.output);
-    const trust = [await Deno.readTextFile(ca)];
-    await canarySeen({ port: 8443, tls: { serverName: SHOP, trust } });
+      const ca = /--cacert '([^']+)'/.exec(run.output)?.[1];
+      assert(ca !== undefined, run.output);
+      const trust = [await Deno.readTextFile(ca)];
+      await canarySeen({ ...servedOn(run, 443), tls: { serverName: SHOP, trust } });
 
-    const rewrite = await get(PLAIN, { host: SHOP, path: "/api/v1/items?size=3" });
-    const { backend, path, headers } = JSON.parse(rewrite.body);
-    assertEquals([backend, path, headers["x-api-version"]], ["echo", "/items?size=3", "v1"]);
+      const rewrite = await get(plain, { host: SHOP, path: "/api/v1/items?size=3" });
+      const { backend, path, headers } = JSON.parse(rewrite.body);
+      assertEquals([backend, path, headers["x-api-version"]], ["echo", "/items?size=3", "v1"]);
 
-    await printedLinesWork(run.output);
+      await printedLinesWork(run.output);
 
-    const processes = await run.descendants();
-    // nats-server and the shell that guards it, controller, proxy, example backends.
-    assert(processes.length >= 5, `${processes.length} processes`);
-    run.interrupt();
-    assertEquals(await within("it ends", run.ended), 0, run.output);
-    await allGone(processes);
-    assertEquals(await filesUnder(temporary), []);
-    const left = [...Deno.readDirSync(temporary)].map(({ name }) => name);
-    assertEquals(left.filter((name) => name !== "lgw"), []);
-  }));
+      const processes = await run.descendants();
+      // nats-server and the shell that guards it, controller, proxy, example backends.
+      assert(processes.length >= 5, `${processes.length} processes`);
+      run.interrupt();
+      assertEquals(await within("it ends", run.ended), 0, run.output);
+      await allGone(processes);
+      assertEquals(await filesUnder(temporary), []);
+      const left = [...Deno.readDirSync(temporary)].map(({ name }) => name);
+      assertEquals(left.filter((name) => name !== "lgw"), []);
+    })
+  ));
 
 /** The lines as printed, put into a shell: they must be right as they stand. */
 async function printedLinesWork(output: string): Promise<void> {
-  const lines = output.split("\n").filter((line) => line.startsWith("  curl "));
+  const lines = output.split("\n").map((line) => line.trim())
+    .filter((line) => line.startsWith("curl "));
   assertEquals(lines.length, 5);
   const curl = await new Deno.Command("sh", { args: ["-c", "command -v curl"], stdout: "null" })
     .output();
@@ -110,45 +139,45 @@ async function printedLinesWork(output: string): Promise<void> {
   }
 }
 
-Deno.test("deno task run --dir: an edit of a copy of the samples is live when it is saved", async () => {
-  const folder = await Deno.makeTempDir({ prefix: "lgw-e2e-samples-" });
-  const backends = await startBackends();
-  try {
-    for await (const { name } of Deno.readDir(SAMPLES)) {
-      await Deno.copyFile(`${SAMPLES}${name}`, `${folder}/${name}`);
+Deno.test("deno task run --dir: an edit of a copy of the samples is live when it is saved", () =>
+  withFixedPorts(async () => {
+    const folder = await Deno.makeTempDir({ prefix: "lgw-e2e-samples-" });
+    const backends = await startBackends();
+    try {
+      for await (const { name } of Deno.readDir(SAMPLES)) {
+        await Deno.copyFile(`${SAMPLES}${name}`, `${folder}/${name}`);
+      }
+      await withRun(["--dir", folder], async (run, temporary) => {
+        const plain = servedOn(run, 80);
+        await canarySeen(plain);
+        const path = `${folder}/route-canary.yaml`;
+        const text = await Deno.readTextFile(path);
+        await Deno.writeTextFile(path, text.replace("weight: 90", "weight: 0"));
+        // 50 in a row would be luck of 10^-50 with the old weights.
+        await eventually("shop-v2 alone answers", async () => {
+          for (let i = 0; i < 50; i++) {
+            if ((await backendOf(plain)).answer.backend !== "shop-v2") return false;
+          }
+          return true;
+        });
+        run.interrupt();
+        assertEquals(await within("it ends", run.ended), 0, run.output);
+        assertEquals(await filesUnder(temporary), []);
+      });
+    } finally {
+      await backends.stop();
+      await Deno.remove(folder, { recursive: true });
     }
-    await withRun(["--dir", folder], async (run, temporary) => {
-      await eventually("the canary is served", async () => {
-        await backendOf(PLAIN);
-        return true;
-      });
-      await canarySeen(PLAIN);
-      const path = `${folder}/route-canary.yaml`;
-      const text = await Deno.readTextFile(path);
-      await Deno.writeTextFile(path, text.replace("weight: 90", "weight: 0"));
-      // 50 in a row would be luck of 10^-50 with the old weights.
-      await eventually("shop-v2 alone answers", async () => {
-        for (let i = 0; i < 50; i++) {
-          if ((await backendOf(PLAIN)).answer.backend !== "shop-v2") return false;
-        }
-        return true;
-      });
-      run.interrupt();
-      assertEquals(await within("it ends", run.ended), 0, run.output);
-      assertEquals(await filesUnder(temporary), []);
-    });
-  } finally {
-    await backends.stop();
-    await Deno.remove(folder, { recursive: true });
-  }
-});
+  }));
 
 Deno.test("deno task run killed with -9: no process of it remains", () =>
-  withRun([], async (run) => {
-    await canarySeen(PLAIN);
-    const processes = await run.descendants();
-    assert(processes.length >= 5, `${processes.length} processes`);
-    run.kill();
-    await within("it ends", run.ended);
-    await allGone(processes);
-  }));
+  withFixedPorts(() =>
+    withRun([], async (run) => {
+      await canarySeen(servedOn(run, 80));
+      const processes = await run.descendants();
+      assert(processes.length >= 5, `${processes.length} processes`);
+      run.kill();
+      await within("it ends", run.ended);
+      await allGone(processes);
+    })
+  ));

@@ -13,7 +13,7 @@ export interface RunProcess {
   descendants(): Promise<number[]>;
   /** Signals the whole process group, as Ctrl-C in a terminal does. */
   interrupt(): void;
-  /** kill -9 of this one process. */
+  /** kill -9 of this one process, if it still lives. */
   kill(): void;
   /** Resolves with the exit code when it has ended. */
   readonly ended: Promise<number>;
@@ -69,7 +69,9 @@ export async function startRun({ args, temporary }: RunOptions): Promise<RunProc
     },
     descendants: () => descendantsOf(process.pid),
     interrupt: () => Deno.kill(-process.pid, "SIGINT"),
-    kill: () => process.kill("SIGKILL"),
+    kill: () => {
+      if (code === undefined) process.kill("SIGKILL");
+    },
     ended,
   };
 }

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { errorMessage } from "../../shared/lib/log.ts";
 import { parse } from "@std/yaml";
 import { startBackends } from "./start_backends.ts";
-import { quickstartGuide, servedSummary } from "./guide.ts";
+import { quickstartGuide, servedPorts, servedSummary } from "./guide.ts";
 import { quickstartSecret } from "./quickstart_secret.ts";
 import { startStack } from "./stack.ts";
 import type { Stack } from "./stack.ts";
@@ -95,12 +95,12 @@ async function main(): Promise<void> {
       onLog: logLine(options.verbose),
       ...(options.state === undefined ? {} : { stateDir: options.state }),
     });
-    const summary = await servedSummary(stack);
-    console.log(summary);
+    const ports = await servedPorts(stack);
+    console.log(servedSummary(stack, ports));
     if (tls !== undefined) {
       const certificate = `${stack.stateDir}/quickstart-ca.pem`;
       await Deno.writeTextFile(certificate, tls.certificate);
-      console.log(quickstartGuide({ samples: SAMPLES, certificate }));
+      console.log(quickstartGuide({ samples: SAMPLES, certificate, ports }));
     }
     console.log("Ctrl-C ends it.");
     await stop.promise;

@@ -57,13 +57,14 @@ export function valueSubject(kind: LastValue["kind"], key: string): string {
 export function valueOfSubject(
   subject: string,
 ): { kind: LastValue["kind"]; key: string } | undefined {
-  const match = /^lgw\.v1\.(endpoints|bind|secret)\.(.+)$/.exec(subject);
+  const match = /^lgw\.v1\.(endpoints|bind|secret|frontend)\.(.+)$/.exec(subject);
   if (match?.[2] === undefined) return undefined;
   const kind = match[1];
   switch (kind) {
     case "endpoints":
     case "bind":
     case "secret":
+    case "frontend":
       return { kind, key: tokensToKey(match[2]) };
     default:
       return undefined;

@@ -35,6 +35,9 @@ Deno.test("subjects lead back to what they were made from", () => {
     kind: "endpoints",
     key: "ns/app.lightbackend/0",
   });
+  for (const kind of ["bind", "secret", "frontend"] as const) {
+    assertEquals(valueOfSubject(valueSubject(kind, "ns/app")), { kind, key: "ns/app" });
+  }
   assertEquals(valueOfSubject("lgw.v1.epoch"), undefined);
   assertEquals(scopeOfSubject("lgw.v1.epoch"), undefined);
   assertEquals(proxyOfSubject(proxySubject("default", "p.1"), "default"), "p.1");

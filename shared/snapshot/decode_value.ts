@@ -20,7 +20,12 @@ const PORT = { min: 1, max: 65_535 };
  */
 export function decodeLastValue(value: unknown, path = "value"): LastValue {
   const fields = asObject(value, path);
-  const kind = asOneOf(fields["kind"], `${path}.kind`, ["endpoints", "bind", "secret"]);
+  const kind = asOneOf(fields["kind"], `${path}.kind`, [
+    "endpoints",
+    "bind",
+    "secret",
+    "frontend",
+  ]);
   switch (kind) {
     case "endpoints":
       asList(fields["endpoints"], `${path}.endpoints`, checkEndpoint);
@@ -41,10 +46,22 @@ export function decodeLastValue(value: unknown, path = "value"): LastValue {
       }
       break;
     }
+    case "frontend":
+      asList(fields["addresses"], `${path}.addresses`, asText);
+      asList(fields["ports"], `${path}.ports`, checkFrontendPort);
+      break;
     default:
       kind satisfies never;
   }
   return value as LastValue;
+}
+
+function checkFrontendPort(value: unknown, path: string): void {
+  const port = asObject(value, path);
+  asInteger(port["port"], `${path}.port`, PORT);
+  for (const name of ["name", "appProtocol"]) {
+    optional(port, name, (v) => asText(v, `${path}.${name}`));
+  }
 }
 
 function checkEndpoint(value: unknown, path: string): void {

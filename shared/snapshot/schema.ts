@@ -213,4 +213,16 @@ export interface SealedSecret {
   fingerprint: string;
 }
 
-export type LastValue = EndpointSet | BindMap | SealedSecret;
+/**
+ * What clients of a mesh dial: the addresses of a Service, per Service `<ns>/<service>`, under
+ * `lgw.v1.frontend.<ns>.<service>`. Part of the wire format; a proxy of Gateways does not read it.
+ */
+export interface MeshFrontend {
+  kind: "frontend";
+  /** ClusterIPs, sorted; empty for a headless Service. */
+  addresses: string[];
+  /** Sorted by port. */
+  ports: { port: number; name?: string; appProtocol?: string }[];
+}
+
+export type LastValue = EndpointSet | BindMap | SealedSecret | MeshFrontend;

@@ -1,5 +1,6 @@
 /** What the apply loop reports to metrics and logs. Called as things happen; must not throw. */
 import type { RefusalReason } from "../../snapshot/refusal.ts";
+import type { LastValue } from "../../snapshot/schema.ts";
 
 export interface ApplyHooks {
   /** A message was refused; `subject` is the scope or the key. */
@@ -19,7 +20,7 @@ export interface ApplyHooks {
   onScopeRemoved?(scope: string): void;
   onReady?(): void;
   /** Last-value data was taken over. */
-  onValue?(kind: "endpoints" | "bind" | "secret"): void;
+  onValue?(kind: LastValue["kind"]): void;
   /** The local copy could not be written or read, or has reached its bound. */
   onLastGoodError?(error: unknown): void;
 }

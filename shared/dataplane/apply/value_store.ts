@@ -15,7 +15,7 @@ import type { SignedMessage } from "../../snapshot/envelope.ts";
 import type { KeySet } from "../../snapshot/keys.ts";
 import type { Need, ValuePayload } from "../../snapshot/messages.ts";
 import { RefusalError } from "../../snapshot/refusal.ts";
-import type { Resources, SealedSecret } from "../../snapshot/schema.ts";
+import type { LastValue, Resources, SealedSecret } from "../../snapshot/schema.ts";
 import { verifyValue } from "../../snapshot/verify.ts";
 import type { EpochFollower } from "./epoch_follower.ts";
 import type { ApplyTarget } from "./types.ts";
@@ -34,7 +34,7 @@ export interface ValueStoreOptions {
   clock: Clock;
   onRefused(subject: string, error: RefusalError): void;
   /** Something reached the data plane. `message` is absent for secrets: they are never kept. */
-  onTaken(subject: string, kind: "endpoints" | "bind" | "secret", message?: SignedMessage): void;
+  onTaken(subject: string, kind: LastValue["kind"], message?: SignedMessage): void;
 }
 
 interface Held {
