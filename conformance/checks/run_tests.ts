@@ -2,7 +2,12 @@
  * Runs every test and ends with one line that counts them: `N passed, N failed`. Exits with 1 when
  * one failed, or when none ran.
  */
+import { locateOptionsFromEnv, locateServer } from "../../shared/bus/server/locate.ts";
+
 const CONCURRENT_JOBS = "2";
+
+// Once, before the tests that need it run side by side.
+await locateServer({ ...locateOptionsFromEnv(Deno.env), onProgress: console.log });
 
 const child = new Deno.Command(Deno.execPath(), {
   args: [

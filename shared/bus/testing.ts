@@ -18,7 +18,7 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
-/** Starts nats-server: from `LGW_NATS_SERVER`, PATH or `$HOME/go/bin`. */
+/** Starts the nats-server that `server/locate.ts` finds. */
 export async function startTestServer(options: { fleet?: string } = {}): Promise<TestServer> {
   const { fleet = "default" } = options;
   const folder = await Deno.makeTempDir({ prefix: "lgw-nats-" });
@@ -46,9 +46,10 @@ export async function startTestServer(options: { fleet?: string } = {}): Promise
       2,
     ),
   );
+  const { path } = await locateServer(locateOptionsFromEnv(Deno.env));
   let child: Deno.ChildProcess | undefined;
   const start = async () => {
-    child = new Deno.Command(findServer(), {
+    child = new Deno.Command(path, {
       args: ["-c", `${folder}/nats.conf`],
       stdout: "null",
       stderr: "null",
@@ -83,22 +84,6 @@ export async function startTestServer(options: { fleet?: string } = {}): Promise
       await Deno.remove(folder, { recursive: true });
     },
   };
-}
-
-function findServer(): string {
-  const named = Deno.env.get("LGW_NATS_SERVER");
-  if (named !== undefined && named !== "") return named;
-  const folders = (Deno.env.get("PATH") ?? "").split(":");
-  folders.push(`${Deno.env.get("HOME") ?? ""}/go/bin`);
-  for (const folder of folders) {
-    const path = `${folder}/nats-server`;
-    try {
-      if (Deno.statSync(path).isFile) return path;
-    } catch {
-      // Not in this folder.
-    }
-  }
-  throw new Error("nats-server: not on PATH nor in $HOME/go/bin; set LGW_NATS_SERVER to its path");
 }
 
 function freePort(): number {
