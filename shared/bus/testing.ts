@@ -1,6 +1,7 @@
 /** A real nats-server for tests: temporary folder, random loopback port, the roles' users. */
 import { connect } from "nats";
 import { type BusRole, inboxPrefix, permissionsFor } from "./permissions.ts";
+import { locateOptionsFromEnv, locateServer } from "./server/locate.ts";
 import type { StreamName } from "./streams.ts";
 
 /** A running server. */
