@@ -55,8 +55,13 @@ export class KeptAlive<T extends Running> {
     return { release: resolve };
   }
 
-  async stop(): Promise<void> {
+  /** From now on it is not started again. */
+  letGo(): void {
     this.#stopping.abort();
+  }
+
+  async stop(): Promise<void> {
+    this.letGo();
     await this.#current.stop();
     await this.#supervision;
   }

@@ -161,6 +161,8 @@ class StackBuilder {
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
+    // Ctrl-C reaches every process at once: what ends by it must not be started again.
+    for (const process of [...this.#proxies, this.#controller, this.#bus]) process?.letGo();
     await Promise.all(this.#proxies.map((proxy) => proxy.stop()));
     await this.#controller?.stop();
     await this.#bus?.stop();
