@@ -4,7 +4,7 @@ import { MAX_CHUNKS, splitMessage } from "../../shared/snapshot/chunks.ts";
 import { HEADER } from "../../shared/snapshot/envelope.ts";
 import type { OutMessage } from "../../shared/bus/transport.ts";
 import type { ScopePlan } from "./plan_scope.ts";
-import type { OversizeScope } from "./publisher.ts";
+import type { OversizeScope } from "./result.ts";
 
 /** The bus refuses more messages in one batch (10199). */
 export const MAX_BATCH = MAX_CHUNKS;

@@ -5,91 +5,10 @@
 import { backoff } from "../../shared/lib/backoff.ts";
 import { type Clock, systemClock } from "../../shared/lib/clock.ts";
 import { errorMessage, type Logger, silentLogger } from "../../shared/lib/log.ts";
-import type { BusWriter } from "../../shared/bus/transport.ts";
-import type { FleetPublicKey } from "../../shared/secrets/fleet_key.ts";
-import type { Signer } from "../../shared/snapshot/keys.ts";
-import type { Change } from "../../shared/snapshot/messages.ts";
-import type { RefusalError } from "../../shared/snapshot/refusal.ts";
+import type { PublisherOptions } from "./options.ts";
 import { DeposedError, PublishSession } from "./publish_session.ts";
+import type { PublishResult } from "./result.ts";
 import type { Desired } from "./types.ts";
-import type { ValueFailure } from "./value_writer.ts";
-
-/** A proxy's acknowledgements, as far as the publisher needs them. */
-export interface AcknowledgedVersions {
-  /** Live proxies: scope → version that each serves. */
-  liveVersions(): readonly ReadonlyMap<string, number>[];
-  /** Scopes that a live proxy cannot follow until it gets a checkpoint. */
-  brokenScopes(): ReadonlySet<string>;
-}
-
-/** Called as things happen; must not throw. */
-export interface PublishHooks {
-  /** A batch was stored. Bytes are those of the bodies; milliseconds from first to last byte. */
-  onBatch?(batch: { messages: number; bytes: number; milliseconds: number }): void;
-  /** A try failed and will be repeated. */
-  onError?(error: unknown): void;
-  /** A message on the bus did not verify when read back. */
-  onRefused?(subject: string, error: RefusalError): void;
-  /** Messages removed from LGW_CURRENT. */
-  onPurged?(messages: number): void;
-  /** Fill of LGW_CURRENT. */
-  onFill?(stream: { bytes: number; maxBytes: number }): void;
-}
-
-export interface PublisherOptions {
-  bus: BusWriter;
-  fleet: string;
-  signer: Signer;
-  /** Signing keys that are believed besides the signer's own. */
-  trustedKeys?: readonly string[];
-  /** Public key that certificates are sealed to. */
-  fleetKey?: FleetPublicKey;
-  /** Who leads, for people. */
-  holder: string;
-  /** The lineage of an earlier life, in case the stream is gone. */
-  previousLineage?: string;
-  acks?: AcknowledgedVersions;
-  hooks?: PublishHooks;
-  clock?: Clock;
-  log?: Logger;
-  newLineage?: () => string;
-  /** How long dropped data stays when no proxy lives, ms. Default 30 s. */
-  removalGrace?: number;
-}
-
-/** What is served of a scope after a publish. */
-export interface ScopeResult {
-  version: number;
-  digest: string;
-  /** True when this publish made the version. */
-  changed: boolean;
-  /** The objects that caused it; empty when unchanged. */
-  changes: readonly Change[];
-}
-
-/** A scope that does not fit onto the bus: a condition for its Gateway, not a crash. */
-export interface OversizeScope {
-  scope: string;
-  bytes: number;
-  message: string;
-}
-
-export type PublishResult =
-  | {
-    kind: "published";
-    lineage: string;
-    epoch: number;
-    /** Every wanted scope that is on the bus. */
-    scopes: ReadonlyMap<string, ScopeResult>;
-    /** Scopes whose last published version stays in force. */
-    oversize: readonly OversizeScope[];
-    /** Last-value data that could not be written. */
-    failures: readonly ValueFailure[];
-  }
-  /** Another controller leads: nothing more is written by this one. */
-  | { kind: "deposed" }
-  /** The publisher was closed first. */
-  | { kind: "closed" };
 
 const MAINTAIN_INTERVAL = 5000;
 

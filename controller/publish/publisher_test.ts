@@ -7,7 +7,9 @@ import { createSigner, generateSigningKey, KeySet } from "../../shared/snapshot/
 import { snapshotDigest } from "../../shared/snapshot/digest.ts";
 import type { EpochPayload } from "../../shared/snapshot/messages.ts";
 import { verifyEpoch } from "../../shared/snapshot/verify.ts";
-import { Publisher, type PublisherOptions, type PublishResult } from "./publisher.ts";
+import type { PublisherOptions } from "./options.ts";
+import { Publisher } from "./publisher.ts";
+import type { PublishResult } from "./result.ts";
 import { readScopes } from "./read_back.ts";
 import { SAMPLE_SCOPE, sampleContent, sampleDesired } from "./testing.ts";
 

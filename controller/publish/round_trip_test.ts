@@ -4,7 +4,7 @@ import { snapshotSubject, valueSubject } from "../../shared/bus/subjects.ts";
 import type { OutMessage } from "../../shared/bus/transport.ts";
 import { LastGood } from "../../shared/dataplane/apply/last_good.ts";
 import { generateFleetKey } from "../../shared/secrets/fleet_key.ts";
-import type { PublishResult } from "./publisher.ts";
+import type { PublishResult } from "./result.ts";
 import { SAMPLE_SCOPE, sampleDesired } from "./testing.ts";
 import { CERTIFICATE, startController, TestProxy } from "./testing_stack.ts";
 

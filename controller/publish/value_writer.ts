@@ -1,4 +1,5 @@
 /** Makes the last-value data on the bus equal to what is wanted. */
+import type { ValueFailure } from "./result.ts";
 import { BIND_FILTER, ENDPOINTS_FILTER, SECRET_FILTER } from "../../shared/bus/subjects.ts";
 import { valueSubject } from "../../shared/bus/subjects.ts";
 import type { StreamName } from "../../shared/bus/streams.ts";
@@ -26,12 +27,6 @@ export interface ValueWriterOptions {
   /** Without it certificates are not distributed. */
   fleetKey?: FleetPublicKey;
   now: () => number;
-}
-
-/** A value that could not be written. */
-export interface ValueFailure {
-  subject: string;
-  message: string;
 }
 
 interface Wanted {
