@@ -26,6 +26,16 @@ const LOCK_RETRY = 250;
 /** Milliseconds between looks at what has to be remembered. */
 const SAVE_INTERVAL = 1_000;
 
+/** Milliseconds that a start waits for the bus: until then a publish that fails is no news. */
+const BUS_WAIT = 1_000;
+const BUS_LOOK = 5;
+
+async function busConnected(bus: { readonly connected: boolean }): Promise<void> {
+  for (let waited = 0; !bus.connected && waited < BUS_WAIT; waited += BUS_LOOK) {
+    await systemClock.delay(BUS_LOOK);
+  }
+}
+
 /** Waits for the lock: whoever holds it may write, everybody else stays warm. */
 async function acquireLock(path: string, log: Logger): Promise<FileLock> {
   for (let waiting = false;; waiting = true) {
@@ -52,6 +62,7 @@ export async function runController(
     name: "controller",
     log,
   });
+  await busConnected(bus);
   const acks = new Acks({ bus, fleet: config.fleet });
   const publisher = new Publisher({
     bus,

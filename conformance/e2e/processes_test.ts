@@ -109,3 +109,18 @@ Deno.test("proxy killed: it comes back, is ready and serves what is in force", (
       );
     });
   }));
+
+Deno.test("everything killed at once: it all comes back, with the edit made meanwhile", () =>
+  withTwoBackends(async (edge) => {
+    const before = await publishedVersion(edge);
+    const { bus, controller, proxies } = edge.stack;
+    assert(bus !== undefined);
+    const all = [bus, controller, ...proxies];
+    const again = all.map(({ restarted }) => restarted);
+    await Promise.all(all.map(({ current }) => current.kill()));
+    await edge.save("route", route({ host: HOST, backend: "two" }));
+    await within("all processes come back", Promise.all(again));
+    await serves("two");
+    await edge.ready();
+    assertEquals(await publishedVersion(edge), before + 1);
+  }));

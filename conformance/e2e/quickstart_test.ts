@@ -181,3 +181,22 @@ Deno.test("deno task run killed with -9: no process of it remains", () =>
       await allGone(processes);
     })
   ));
+
+Deno.test("Ctrl-C while deno task run still starts: it ends without an error and leaves nothing", async () => {
+  const temporary = await Deno.makeTempDir({ prefix: "lgw-e2e-run-" });
+  const folder = await Deno.makeTempDir({ prefix: "lgw-e2e-empty-" });
+  const run = await startRun({ args: ["--dir", folder], temporary });
+  try {
+    await eventually("it starts the controller", () => run.output.includes("the controller"));
+    const processes = await run.descendants();
+    run.interrupt();
+    assertEquals(await within("it ends", run.ended), 0, run.output);
+    await allGone(processes);
+    assertEquals(await filesUnder(temporary), []);
+  } finally {
+    run.kill();
+    await run.ended;
+    await Deno.remove(temporary, { recursive: true });
+    await Deno.remove(folder, { recursive: true });
+  }
+});

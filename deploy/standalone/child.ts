@@ -13,6 +13,8 @@ export interface ChildOptions {
   onLog: (line: string) => void;
   /** Milliseconds until the first line of standard output must be there. Default 30,000. */
   timeout?: number;
+  /** Milliseconds between SIGTERM and SIGKILL. Default 15,000: time to drain. */
+  grace?: number;
 }
 
 export interface Child {
@@ -33,13 +35,11 @@ export class ChildError extends Error {
   override name = "ChildError";
 }
 
-/** Milliseconds that a child gets between SIGTERM and SIGKILL. */
-const GRACE = 15_000;
 const TAIL_LINES = 8;
 
 /** Starts a child and resolves when it says that it is ready. */
 export async function startChild(options: ChildOptions): Promise<Child> {
-  const { name, script, flags, bootstrap, onLog, timeout = 30_000 } = options;
+  const { name, script, flags, bootstrap, onLog, timeout = 30_000, grace = 15_000 } = options;
   const process = new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--no-prompt", ...flags, script],
     stdin: "piped",
@@ -95,7 +95,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     kill,
     stop: async () => {
       signal("SIGTERM");
-      const insist = setTimeout(() => signal("SIGKILL"), GRACE);
+      const insist = setTimeout(() => signal("SIGKILL"), grace);
       await exited;
       clearTimeout(insist);
     },

@@ -54,9 +54,11 @@ function parseArguments(args: readonly string[]): RunOptions {
   };
 }
 
-function logLine(verbose: boolean): (process: string, line: string) => void {
+function logLine(
+  { verbose, print }: { verbose: boolean; print: (line: string) => void },
+): (process: string, line: string) => void {
   return (process, line) => {
-    if (verbose || process === "stack" || isWorthShowing(line)) console.log(`[${process}] ${line}`);
+    if (verbose || process === "stack" || isWorthShowing(line)) print(`[${process}] ${line}`);
   };
 }
 
@@ -80,32 +82,44 @@ async function main(): Promise<void> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     Deno.addSignalListener(signal, () => stop.resolve());
   }
-  const progress = (message: string) => console.log(`… ${message}`);
+  let stopping = false;
+  const stopped = stop.promise.then(() => {
+    stopping = true;
+    console.log("\nending…");
+  });
+  const print = (text: string) => {
+    if (!stopping) console.log(text);
+  };
   const tls = quickstart ? await quickstartSecret(new Date()) : undefined;
   const backends = quickstart ? await startBackends() : undefined;
   let stack: Stack | undefined;
-  try {
+  const serve = async () => {
     stack = await startStack({
       manifests: await Promise.all((options.dir ?? [SAMPLES]).map((path) => Deno.realPath(path))),
       inlineManifests: tls === undefined ? [] : [tls.manifest],
       proxies: options.proxies,
       accessLog: options.accessLog,
       env: Deno.env,
-      onProgress: progress,
-      onLog: logLine(options.verbose),
+      onProgress: (message) => print(`… ${message}`),
+      onLog: logLine({ verbose: options.verbose, print }),
       ...(options.state === undefined ? {} : { stateDir: options.state }),
     });
     const ports = await servedPorts(stack);
-    console.log(servedSummary(stack, ports));
+    print(servedSummary(stack, ports));
     if (tls !== undefined) {
       const certificate = `${stack.stateDir}/quickstart-ca.pem`;
       await Deno.writeTextFile(certificate, tls.certificate);
-      console.log(quickstartGuide({ samples: SAMPLES, certificate, ports }));
+      print(quickstartGuide({ samples: SAMPLES, certificate, ports }));
     }
-    console.log("Ctrl-C ends it.");
-    await stop.promise;
-    console.log("\nending…");
+    print("Ctrl-C ends it.");
+  };
+  const serving = serve();
+  try {
+    // Ctrl-C may come before everything is up; what fails because of it is no error.
+    await Promise.race([stopped, serving]);
+    await stopped;
   } finally {
+    await serving.catch(() => {});
     await stack?.stop();
     await backends?.stop();
   }

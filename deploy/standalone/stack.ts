@@ -15,7 +15,7 @@ import { generateFleetKey, publicHalf } from "../../shared/secrets/fleet_key.ts"
 import type { FleetPrivateKey } from "../../shared/secrets/fleet_key.ts";
 import { createSigner, generateSigningKey } from "../../shared/snapshot/keys.ts";
 import { startChild } from "./child.ts";
-import type { Child } from "./child.ts";
+import type { Child, ChildOptions } from "./child.ts";
 import { KeptAlive } from "./keep_alive.ts";
 
 export interface StackOptions {
@@ -51,6 +51,8 @@ export interface Stack {
 }
 
 const FLEET = "standalone";
+/** Milliseconds: it has nothing to drain, and may be waiting for a bus that is gone. */
+const CONTROLLER_GRACE = 3_000;
 const MODULES = {
   controller: new URL("../../controller/main.ts", import.meta.url).pathname,
   proxy: new URL("../../proxy/main.ts", import.meta.url).pathname,
@@ -111,6 +113,7 @@ class StackBuilder {
     this.#progress("starting the controller");
     const controller = await this.#keep("controller", {
       script: MODULES.controller,
+      grace: CONTROLLER_GRACE,
       flags: controllerFlags(this.#options.manifests, this.#stateDir),
       bootstrap: {
         fleet: FLEET,
@@ -221,7 +224,7 @@ class StackBuilder {
 
   #keep(
     name: string,
-    options: { script: string; flags: readonly string[]; bootstrap: unknown },
+    options: Pick<ChildOptions, "script" | "flags" | "bootstrap" | "grace">,
   ): Promise<KeptAlive<Child>> {
     return KeptAlive.start({
       name,
