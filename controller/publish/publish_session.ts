@@ -33,7 +33,12 @@ const PURGE_INTERVAL = 5000;
 /** How often and how long to wait for the history before a full stream counts as full, ms. */
 const ROOM_ATTEMPTS = 20;
 const ROOM_WAIT = 50;
-type SessionOptions = PublisherOptions & { clock: Clock; log: Logger };
+type SessionOptions = PublisherOptions & {
+  clock: Clock;
+  log: Logger;
+  /** Aborts when the publisher closes. */
+  signal: AbortSignal;
+};
 
 export class PublishSession {
   readonly #options: SessionOptions;
@@ -146,6 +151,7 @@ export class PublishSession {
       keys: this.#keys,
       record: term.record,
       features: new Set(),
+      signal: this.#options.signal,
       onRefused: (subject, error) => this.#options.hooks?.onRefused?.(subject, error),
     };
   }

@@ -38,7 +38,12 @@ export class Publisher {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#log = options.log ?? silentLogger;
-    this.#session = new PublishSession({ ...options, clock: this.#clock, log: this.#log });
+    this.#session = new PublishSession({
+      ...options,
+      clock: this.#clock,
+      log: this.#log,
+      signal: this.#closing.signal,
+    });
     this.#timer = setInterval(() => this.maintain(), MAINTAIN_INTERVAL);
     this.#removeListener = options.bus.onConnected(() => this.maintain());
     this.#running = this.#run();

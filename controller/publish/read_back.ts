@@ -19,6 +19,8 @@ export interface ReadBackOptions {
   features: ReadonlySet<string>;
   /** A message on the stream that does not verify: counted, and otherwise ignored. */
   onRefused(subject: string, error: RefusalError): void;
+  /** Ends the reading when the publisher closes. */
+  signal?: AbortSignal;
 }
 
 interface Reading {
@@ -37,6 +39,7 @@ export async function readScopes(
   await readAll(bus, {
     stream: "LGW_CURRENT",
     filter: SNAPSHOT_FILTER,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
     onMessage: (message) => {
       const scope = scopeOfSubject(message.subject);
       if (scope === undefined) return;
@@ -129,6 +132,7 @@ export async function readValues(
   await readAll(bus, {
     stream: options.stream,
     filter: options.filter,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
     onMessage: (message) => held.set(message.subject, readValue(message, options)),
   });
   return held;

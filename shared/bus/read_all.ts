@@ -11,14 +11,23 @@ const TIMEOUT = 15_000;
  */
 export async function readAll(
   bus: BusReader,
-  options: { stream: StreamName; filter: string; onMessage(message: BusMessage): void },
+  options: {
+    stream: StreamName;
+    filter: string;
+    onMessage(message: BusMessage): void;
+    /** Gives up when it aborts. */
+    signal?: AbortSignal;
+  },
 ): Promise<void> {
-  const { stream, filter, onMessage } = options;
+  const { stream, filter, onMessage, signal } = options;
   const done = Promise.withResolvers<void>();
   const timer = setTimeout(
     () => done.reject(new BusError("unavailable", `${stream} was not read in ${TIMEOUT} ms`)),
     TIMEOUT,
   );
+  const giveUp = () => done.reject(new BusError("unavailable", `${stream} is not read any more`));
+  if (signal?.aborted) giveUp();
+  signal?.addEventListener("abort", giveUp, { once: true });
   const consumption = bus.consume({
     stream,
     filter,
@@ -31,6 +40,7 @@ export async function readAll(
     await done.promise;
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener("abort", giveUp);
     await consumption.close();
   }
 }

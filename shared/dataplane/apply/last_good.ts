@@ -8,8 +8,11 @@ import { asObject, asString } from "../../snapshot/fields.ts";
 
 /** Bound on one file and on the folder, bytes, unless set otherwise. */
 const MAX_BYTES = 256 * 1024 * 1024;
-/** Changes of values are gathered for this long, ms. */
+/** Changes of values are gathered for this long, ms; the first ones of a process only briefly. */
 const VALUES_DELAY = 1000;
+const FIRST_VALUES_DELAY = 50;
+
+const VALUES_FILE = "values.jsonl";
 
 /** A message with the subject that it came under. */
 export interface StoredMessage {
@@ -58,7 +61,7 @@ export class LastGood {
         if (!entry.isFile || !entry.name.endsWith(".jsonl")) continue;
         const messages = await this.#read(entry.name);
         if (entry.name === "epoch.jsonl") epoch = messages.at(-1);
-        else if (entry.name === "values.jsonl") values = messages;
+        else if (entry.name === VALUES_FILE) values = messages;
         else if (entry.name.startsWith("scope-")) {
           scopes.set(decodeURIComponent(entry.name.slice(6, -6)), messages);
         }
@@ -112,7 +115,8 @@ export class LastGood {
   /** Keeps the newest message of a last-value subject; never called for secrets. */
   saveValue(stored: StoredMessage): void {
     this.#values.set(stored.subject, stored.message);
-    this.#valuesTimer ??= setTimeout(() => this.#saveValues(), VALUES_DELAY);
+    const delay = this.#sizes.has(VALUES_FILE) ? VALUES_DELAY : FIRST_VALUES_DELAY;
+    this.#valuesTimer ??= setTimeout(() => this.#saveValues(), delay);
   }
 
   #saveValues(): void {
@@ -120,7 +124,7 @@ export class LastGood {
     this.#valuesTimer = undefined;
     this.#enqueue(() => {
       const lines = [...this.#values].map(([subject, message]) => line({ subject, message }));
-      return this.#replace("values.jsonl", lines.join(""));
+      return this.#replace(VALUES_FILE, lines.join(""));
     });
   }
 
