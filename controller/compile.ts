@@ -28,6 +28,11 @@ export interface CompileOptions {
    * Gateway? undefined = not known yet. Default: not known.
    */
   programmed?: (scope: string, generation: number) => boolean | undefined;
+  /**
+   * Why the newest content of a scope cannot be served although every object of it is in order: it
+   * does not fit onto the bus, or the fleet has no port left. Default: it can.
+   */
+  obstacle?: (scope: string) => string | undefined;
   /** The addresses of a Gateway, for its status. Default: none. */
   addresses?: (gateway: { namespace: string; name: string }) => StatusAddress[];
   /** Carried from compile to compile; changes nothing but the time it takes. */
@@ -77,6 +82,7 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
       attached: counts.get(decision.scope) ?? new Map(),
       addresses: options.addresses?.({ namespace: meta.namespace, name: meta.name }) ?? [],
       programmed: options.programmed?.(decision.scope, meta.generation),
+      obstacle: options.obstacle?.(decision.scope),
     });
     statuses.set(keyOf(decision.gateway), status);
   }

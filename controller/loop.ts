@@ -3,6 +3,7 @@
  * change that arrives meanwhile is taken by the next.
  */
 import type { Clock } from "../shared/lib/clock.ts";
+import { errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { gatewayScope } from "../shared/snapshot/ids.ts";
 import { compile } from "./compile.ts";
@@ -19,6 +20,7 @@ import { mergeStatus } from "./status/merge.ts";
 import type { StoredStatus } from "./status/merge.ts";
 import type { ProxyReport, StatusReport } from "./status_report.ts";
 import { ObjectStore } from "./store/store.ts";
+import type { ClusterView } from "./store/view.ts";
 
 /** What the fleet says about itself. */
 export interface FleetView {
@@ -46,6 +48,9 @@ const STATUS_HOLD = 300;
 /** Milliseconds that a port stays unused after a proxy could not bind it. */
 const PORT_QUARANTINE = 10 * 60_000;
 
+/** Milliseconds after which what failed is tried again without a change. */
+const RETRY = 5_000;
+
 type Allocated = Map<string, Map<number, number>>;
 
 export class ControllerLoop {
@@ -59,12 +64,17 @@ export class ControllerLoop {
   /** Source name → its problems. */
   readonly #problems = new Map<string, readonly Problem[]>();
   readonly #published = new Map<string, { version: number; digest: string }>();
+  /** Scope → why its newest content is not served. */
+  #oversize: ReadonlyMap<string, string> = new Map();
+  #exhausted: ReadonlyMap<string, string> = new Map();
   #binds: Allocated = new Map();
   #result: CompileResult | undefined;
   #dirty = false;
   #running = false;
   #leading = false;
   #statusTimer: ReturnType<typeof setTimeout> | undefined;
+  #graceTimer: ReturnType<typeof setTimeout> | undefined;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
   constructor(options: LoopOptions) {
@@ -106,6 +116,7 @@ export class ControllerLoop {
     }
     if (moved) this.trigger();
     if (this.#latch.update(fleet.readyVersions(), now)) this.#updateStatuses();
+    this.#watchGrace();
   }
 
   report(): StatusReport {
@@ -122,6 +133,8 @@ export class ControllerLoop {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#statusTimer);
+    clearTimeout(this.#graceTimer);
+    clearTimeout(this.#retryTimer);
   }
 
   #allProblems(): Problem[] {
@@ -132,15 +145,46 @@ export class ControllerLoop {
     this.#running = true;
     while (this.#dirty && !this.#closed) {
       this.#dirty = false;
-      await this.#pass();
+      try {
+        await this.#pass();
+      } catch (error) {
+        // A fault of ours must not end the loop: what is published stays, the next change is tried.
+        this.#failed(error);
+      }
     }
     this.#running = false;
+  }
+
+  #failed(error: unknown): void {
+    const { log, metrics } = this.#options;
+    metrics.passFailures.inc();
+    log.error("pass_failed", { error: errorMessage(error) });
+    this.#retryLater();
+  }
+
+  #retryLater(): void {
+    if (this.#retryTimer !== undefined || this.#closed) return;
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.trigger();
+    }, RETRY);
+  }
+
+  /** When the last proxy falls silent nobody calls: the end of the grace has to be watched. */
+  #watchGrace(): void {
+    clearTimeout(this.#graceTimer);
+    const { due } = this.#latch;
+    if (due === undefined || this.#closed) return;
+    const wait = Math.max(1, due - this.#options.clock.monotonic());
+    this.#graceTimer = setTimeout(() => this.onFleetChanged(), wait);
   }
 
   async #pass(): Promise<void> {
     const { publisher, metrics, clock } = this.#options;
     const start = clock.monotonic();
-    const result = this.#compile();
+    // What is published is this view; the store may hold a later one when the answer comes.
+    const view = this.#store.view();
+    const result = this.#compile(view);
     metrics.compileSeconds.observe((clock.monotonic() - start) / 1000);
     const binds = this.#allocate(result);
     const published = await publisher.publish({
@@ -150,16 +194,17 @@ export class ControllerLoop {
       binds: new Map([...binds].map(([scope, ports]) => [scope, bindMap(ports)])),
     });
     metrics.publishSeconds.observe((clock.monotonic() - start) / 1000);
-    this.#take(published);
+    this.#take(published, view);
     this.#holdStatuses();
   }
 
-  #compile(): CompileResult {
+  #compile(view: ClusterView): CompileResult {
     const { controllerName, statusAddress } = this.#options;
-    const result = compile(this.#store.view(), {
+    const result = compile(view, {
       controllerName,
       memo: this.#memo,
       programmed: (scope, generation) => this.#latch.programmed(scope, generation),
+      obstacle: (scope) => this.#oversize.get(scope) ?? this.#exhausted.get(scope),
       addresses: () => [{ type: "IPAddress", value: statusAddress }],
     });
     this.#result = result;
@@ -184,11 +229,14 @@ export class ControllerLoop {
       preferred: preferredPort,
     });
     for (const { scope, port } of exhausted) log.error("no_fleet_port_left", { scope, port });
+    this.#exhausted = new Map(
+      exhausted.map(({ scope, port }) => [scope, `no port of the fleet is left for port ${port}`]),
+    );
     this.#binds = binds;
     return binds;
   }
 
-  #take(published: PublishResult): void {
+  #take(published: PublishResult, view: ClusterView): void {
     const { metrics, log } = this.#options;
     this.#leading = published.kind === "published";
     metrics.leader.set(this.#leading ? 1 : 0);
@@ -205,10 +253,17 @@ export class ControllerLoop {
     for (const { scope, message } of published.oversize) {
       log.error("snapshot_too_large", { scope, message });
     }
-    for (const gateway of this.#store.view().list("Gateway")) {
+    this.#oversize = new Map(published.oversize.map(({ scope, message }) => [scope, message]));
+    for (const { subject, message } of published.failures) {
+      log.error("value_not_written", { subject, error: message });
+    }
+    metrics.valueFailures.inc(published.failures.length);
+    if (published.failures.length > 0) this.#retryLater();
+    for (const gateway of view.list("Gateway")) {
       const { namespace, name, generation } = gateway.meta;
       const scope = gatewayScope(namespace, name);
-      const version = published.scopes.get(scope)?.version;
+      // The version of a scope that does not fit is an earlier one, without this generation.
+      const version = this.#oversize.has(scope) ? undefined : published.scopes.get(scope)?.version;
       if (version !== undefined) this.#latch.published(scope, generation, version);
     }
     this.#latch.retain(new Set(published.scopes.keys()));
@@ -221,12 +276,21 @@ export class ControllerLoop {
       this.#statusTimer = undefined;
       this.#latch.update(this.#options.fleet.readyVersions(), this.#options.clock.monotonic());
       this.#updateStatuses();
+      this.#watchGrace();
     }, STATUS_HOLD);
   }
 
   #updateStatuses(): void {
+    try {
+      this.#writeStatuses();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #writeStatuses(): void {
     const { clock, controllerName, metrics } = this.#options;
-    const { statuses } = this.#compile();
+    const { statuses } = this.#compile(this.#store.view());
     for (const key of this.#statuses.keys()) if (!statuses.has(key)) this.#statuses.delete(key);
     for (const [key, desired] of statuses) {
       const before = this.#statuses.get(key);

@@ -4,6 +4,7 @@ import { readBootstrap } from "../shared/lib/bootstrap.ts";
 import { systemClock } from "../shared/lib/clock.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
+import { surviveUncaught } from "../shared/lib/survive.ts";
 import { createSigner } from "../shared/snapshot/keys.ts";
 import { serveControllerAdmin } from "./admin.ts";
 import { parseControllerConfig } from "./config.ts";
@@ -138,6 +139,7 @@ if (import.meta.main) {
   const { value, parentGone } = await readBootstrap(Deno.stdin.readable);
   const config = parseControllerConfig(value);
   const log = createLogger({ component: "controller" });
+  surviveUncaught(log);
   const signalled = new Promise<void>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       Deno.addSignalListener(signal, () => resolve());

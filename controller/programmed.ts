@@ -57,6 +57,15 @@ export class ProgrammedLatch {
     return changed;
   }
 
+  /**
+   * Monotonic milliseconds at which {@linkcode ProgrammedLatch.update} has to be asked again though
+   * no proxy says anything: the end of the grace. Undefined while nothing can change by itself.
+   */
+  get due(): number | undefined {
+    const any = [...this.#scopes.values()].some(({ programmed }) => programmed);
+    return this.#noneSince === undefined || !any ? undefined : this.#noneSince + GRACE;
+  }
+
   /** The answer for a Gateway at a generation; undefined = not known yet. */
   programmed(scope: string, generation: number): boolean | undefined {
     const progress = this.#scopes.get(scope);

@@ -36,3 +36,14 @@ Deno.test("ProgrammedLatch turns false only after 30 s without a ready proxy", (
   assertEquals(latch.programmed(scope, 1), false);
   assertEquals(latch.update([at(5)], 32_000), true);
 });
+
+Deno.test("ProgrammedLatch.due tells when the grace ends though no proxy says anything", () => {
+  const latch = new ProgrammedLatch();
+  latch.published(scope, 1, 5);
+  latch.update([at(5)], 0);
+  assertEquals(latch.due, undefined);
+  latch.update([], 1_000);
+  assertEquals(latch.due, 31_000);
+  latch.update([], 31_000);
+  assertEquals(latch.due, undefined);
+});

@@ -9,6 +9,7 @@ import { readBootstrap } from "../shared/lib/bootstrap.ts";
 import { systemClock } from "../shared/lib/clock.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
+import { surviveUncaught } from "../shared/lib/survive.ts";
 import { serveProxyAdmin } from "./admin.ts";
 import { parseProxyConfig } from "./config.ts";
 import type { ProxyConfig } from "./config.ts";
@@ -88,6 +89,7 @@ if (import.meta.main) {
   const { value, parentGone } = await readBootstrap(Deno.stdin.readable);
   const config = parseProxyConfig(value);
   const log = createLogger({ component: "proxy", fields: { proxy: config.name } });
+  surviveUncaught(log);
   const signalled = new Promise<void>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       Deno.addSignalListener(signal, () => resolve());

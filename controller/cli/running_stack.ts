@@ -6,7 +6,12 @@ import type { BusWriter } from "../../shared/bus/transport.ts";
 import { compileTable } from "../../shared/dataplane/table/compile.ts";
 import type { RouteTable } from "../../shared/dataplane/table/types.ts";
 import { systemClock } from "../../shared/lib/clock.ts";
-import { readStackFile, runtimeFolder } from "../../shared/lib/stack_file.ts";
+import {
+  checkOwnFolder,
+  readStackFile,
+  runtimeFolder,
+  UnsafeFolderError,
+} from "../../shared/lib/stack_file.ts";
 import type { StackFile } from "../../shared/lib/stack_file.ts";
 import { ChunkAssembler } from "../../shared/snapshot/chunks.ts";
 import { openMessage } from "../../shared/snapshot/envelope.ts";
@@ -31,8 +36,10 @@ export async function findStack(
 ): Promise<StackFile> {
   const file = path ?? `${runtimeFolder(env)}/stack.json`;
   try {
+    if (path === undefined) await checkOwnFolder(runtimeFolder(env));
     return await readStackFile(file);
   } catch (error) {
+    if (error instanceof UnsafeFolderError) throw new StackUnreachableError(error.message);
     const start = "start one with `deno task run`, or name its stack.json with --stack";
     throw new StackUnreachableError(`no running stack at ${file}; ${start}`, { cause: error });
   }

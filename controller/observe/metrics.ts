@@ -45,6 +45,16 @@ export class ControllerMetrics {
     help: "Scopes whose content does not fit onto the bus",
     registers: this.#registers,
   });
+  readonly valueFailures = new Counter({
+    name: "lgw_controller_value_failures_total",
+    help: "Endpoint sets, bind maps and certificates that could not be written to the bus",
+    registers: this.#registers,
+  });
+  readonly passFailures = new Counter({
+    name: "lgw_controller_pass_failures_total",
+    help: "Compiles or publishes that failed for a fault of the controller itself",
+    registers: this.#registers,
+  });
   readonly sourceProblems = new Gauge({
     name: "lgw_controller_source_problems",
     help: "Problems in the manifests now, by severity",

@@ -2,6 +2,7 @@
  * Makes the bus say what the compiler wants: the first change goes out at once, later ones wait
  * only for the publish that is in flight and are then written as one.
  */
+import { BusError } from "../../shared/bus/transport.ts";
 import { backoff } from "../../shared/lib/backoff.ts";
 import { type Clock, systemClock } from "../../shared/lib/clock.ts";
 import { errorMessage, type Logger, silentLogger } from "../../shared/lib/log.ts";
@@ -94,8 +95,15 @@ export class Publisher {
         failures = 0;
       } catch (error) {
         if (error instanceof DeposedError) return this.#depose();
-        this.#options.hooks?.onError?.(error);
-        this.#log.warn("publish_failed", { error: errorMessage(error) });
+        // An outage is told once, by the connection; anything else is told here.
+        if (
+          error instanceof BusError && error.kind === "unavailable" && !this.#options.bus.connected
+        ) {
+          this.#log.debug("publish_waits", { error: errorMessage(error) });
+        } else {
+          this.#options.hooks?.onError?.(error);
+          this.#log.warn("publish_failed", { error: errorMessage(error) });
+        }
         this.#maintain = true;
         const wait = backoff(failures++, { initial: 20, max: 2000 });
         await this.#clock.delay(wait, signal).catch(() => {});

@@ -30,6 +30,8 @@ export interface GatewayStatusContext {
   addresses: readonly StatusAddress[];
   /** Did every ready proxy acknowledge this generation? undefined = nothing is known yet. */
   programmed: boolean | undefined;
+  /** Why the newest content cannot be served, though the objects are in order. */
+  obstacle?: string | undefined;
 }
 
 export function gatewayStatus(
@@ -42,7 +44,10 @@ export function gatewayStatus(
     addresses: [...context.addresses],
     conditions: [
       acceptedCondition(decision, generation),
-      programmedCondition({ generation, invalid: gatewayInvalid(decision) }, context.programmed),
+      programmedCondition(
+        { generation, invalid: gatewayInvalid(decision, context.obstacle) },
+        context.programmed,
+      ),
       conditionOf(gatewayRefs(decision), {
         type: "ResolvedRefs",
         reason: "ResolvedRefs",
@@ -71,14 +76,20 @@ function acceptedCondition(decision: GatewayDecision, generation: number): Desir
 }
 
 /** Why a Gateway cannot be programmed, whatever the proxies say. */
-function gatewayInvalid(decision: GatewayDecision): Outcome<string> {
+function gatewayInvalid(
+  decision: GatewayDecision,
+  obstacle: string | undefined,
+): Outcome<string> {
   if (!decision.accepted.ok) return refuse("Invalid", decision.accepted.message);
   if (decision.addressProblem !== undefined) {
     return refuse("AddressNotUsable", decision.addressProblem);
   }
-  return decision.listeners.some((listener) => listener.usable)
-    ? OK
-    : refuse("Invalid", "no listener can be served; see their conditions");
+  if (!decision.listeners.some((listener) => listener.usable)) {
+    return refuse("Invalid", "no listener can be served; see their conditions");
+  }
+  // GatewayConditionReason NoResources: "insufficient infrastructure resources"; `Invalid` would
+  // blame the object, which is in order.
+  return obstacle === undefined ? OK : refuse("NoResources", obstacle);
 }
 
 interface ProgrammedInput {

@@ -93,10 +93,12 @@ class NatsBus implements BusWriter {
 
   async #run(): Promise<void> {
     const signal = this.#closing.signal;
+    let lastError = "";
     for (let attempt = 0; !signal.aborted; attempt++) {
       try {
         const connection = await this.#connect();
         attempt = 0;
+        lastError = "";
         if (signal.aborted) {
           await connection.close();
           return;
@@ -107,7 +109,11 @@ class NatsBus implements BusWriter {
         this.#setOnline();
         await connection.closed();
       } catch (error) {
-        this.#log.debug("bus_connect_failed", { error: errorMessage(error) });
+        const text = errorMessage(error);
+        // Told when it is new and about twice a minute: who waits should know what for.
+        const worth = text !== lastError || attempt % 15 === 0;
+        lastError = text;
+        this.#log[worth ? "warn" : "debug"]("bus_connect_failed", { error: text });
       }
       this.#connection = undefined;
       this.#setOffline();

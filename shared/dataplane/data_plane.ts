@@ -7,13 +7,12 @@ import type { AccessLog } from "./observe/access_log.ts";
 import { ProxyMetrics } from "./observe/metrics.ts";
 import { createRequestHandler } from "./request/handle.ts";
 import type { Limits } from "./request/limits.ts";
-import { serveHttp1 } from "./serve/http1_connection.ts";
+import { openHttp1 } from "./serve/http1_connection.ts";
 import { httpDate } from "./serve/http_date.ts";
 import { Listeners } from "./serve/listeners.ts";
 import { createNativeEngine } from "./serve/native_engine.ts";
 import type { NativeEngine } from "./serve/native_engine.ts";
 import { serveNative } from "./serve/native.ts";
-import type { NativeConnection } from "./serve/native.ts";
 import { CertificateStore } from "./serve/tls_contexts.ts";
 import { compileTable } from "./table/compile.ts";
 import type { RouteTable } from "./table/types.ts";
@@ -39,6 +38,14 @@ const BIND_RETRY = { initial: 20, max: 2_000 };
 /** Milliseconds that running requests get when the data plane stops. */
 const DRAIN_TIME = 10_000;
 
+/** A connection of either engine. */
+interface OpenConnection {
+  readonly finished: Promise<void>;
+  /** Lets running requests finish, then closes. */
+  drain(): Promise<void>;
+  abort(): void;
+}
+
 /** Makes a data plane that serves nothing yet. */
 export async function createDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
   return new DataPlane(options, await createNativeEngine());
@@ -53,7 +60,7 @@ export class DataPlane implements ApplyTarget {
   readonly #upstream: Http1Client;
   readonly #endpoints: EndpointRegistry;
   readonly #listeners: Listeners;
-  readonly #native = new Set<NativeConnection>();
+  readonly #open = new Set<OpenConnection>();
   #connections = 0;
 
   constructor(options: DataPlaneOptions, engine: NativeEngine) {
@@ -93,25 +100,21 @@ export class DataPlane implements ApplyTarget {
       onHandshakeFailure: (reason) => stats.limitExceeded(`tls_${reason}`),
       onConnections: (open) => this.#connections = open,
       engines: {
-        native: async (connection, info) => {
-          const served = serveNative(connection, info, handler, {
-            engine,
-            limits,
-            deadlines,
-            stats,
-          });
-          this.#native.add(served);
-          await served.finished;
-          this.#native.delete(served);
-        },
+        native: (connection, info) =>
+          this.#follow(
+            serveNative(connection, info, handler, { engine, limits, deadlines, stats }),
+          ),
         stream: ({ stream }, info) =>
-          serveHttp1(stream, info, {
+          this.#follow(openHttp1(stream, info, {
             handler,
             limits,
             deadlines,
             date,
-            onLimit: (limit) => stats.limitExceeded(limit),
-          }),
+            // A body that stalls is counted with the request it belongs to.
+            onLimit: (limit) => {
+              if (limit !== "body_timeout") stats.limitExceeded(limit);
+            },
+          })),
       },
     });
   }
@@ -177,18 +180,27 @@ export class DataPlane implements ApplyTarget {
   /** Stops accepting, lets running requests finish within a bound, then closes everything. */
   async close(): Promise<void> {
     await this.#listeners.close();
-    const drained = Promise.all([...this.#native].map((connection) => connection.drain()));
+    const drained = Promise.all([...this.#open].map((connection) => connection.drain()));
     let timer: ReturnType<typeof setTimeout> | undefined;
     await Promise.race([
       drained,
       new Promise((resolve) => timer = setTimeout(resolve, DRAIN_TIME)),
     ]);
     clearTimeout(timer);
-    for (const connection of this.#native) connection.abort();
+    for (const connection of this.#open) connection.abort();
     this.#upstream.close();
     this.#deadlines.close();
     await this.#engine.close();
     await this.#options.accessLog?.flush();
+  }
+
+  async #follow(connection: OpenConnection): Promise<void> {
+    this.#open.add(connection);
+    try {
+      await connection.finished;
+    } finally {
+      this.#open.delete(connection);
+    }
   }
 
   /** Drops certificates that a table referred to and none does any more. */

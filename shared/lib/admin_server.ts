@@ -17,15 +17,30 @@ export interface AdminServer {
   close(): Promise<void>;
 }
 
-/** Binds and serves. Throws when the port is taken. */
+/** Names under which a loopback address is asked for, with or without a port. */
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i;
+
+/**
+ * Binds and serves. Throws when the port is taken.
+ * @throws {TypeError} when the address is not a loopback address
+ */
 export function serveAdmin(options: AdminServerOptions): AdminServer {
   const { port, hostname = "127.0.0.1", routes } = options;
+  if (hostname !== "::1" && !LOOPBACK.test(hostname)) {
+    throw new TypeError(`${hostname}: the admin endpoint is for loopback addresses only`);
+  }
   const server = Deno.serve({
     port,
     hostname,
     onListen: () => {},
     onError: () => new Response("internal error\n", { status: 500 }),
   }, (request) => {
+    // A page that a browser shows can make its own name point here (DNS rebinding) and read the
+    // answers as its own; it cannot change the Host that it sends.
+    const host = request.headers.get("host");
+    if (host !== null && !LOOPBACK.test(host)) {
+      return new Response("ask by a loopback address\n", { status: 403 });
+    }
     const { pathname } = new URL(request.url);
     const route = Object.hasOwn(routes, pathname) ? routes[pathname] : undefined;
     if (route === undefined) {

@@ -6,7 +6,14 @@ import { systemClock } from "./clock.ts";
 import { fetchJson, HttpStatusError } from "./fetch_json.ts";
 import { createLogger } from "./log.ts";
 import { parseBoolean, ParseError, parseInteger, parseObject, parseStrings } from "./parse.ts";
-import { readStackFile, runtimeFolder, unlinkStackFile, writeStackFile } from "./stack_file.ts";
+import {
+  checkOwnFolder,
+  readStackFile,
+  runtimeFolder,
+  unlinkStackFile,
+  UnsafeFolderError,
+  writeStackFile,
+} from "./stack_file.ts";
 
 Deno.test("backoff() doubles up to its bound, with jitter around it", () => {
   const middle = { initial: 10, max: 100, jitter: 0.5, random: () => 0.5 };
@@ -86,6 +93,38 @@ Deno.test("serveAdmin() answers its paths, lists them, and takes nothing but GET
   const error = await assertRejects(() => fetchJson(`${base}/fail`), HttpStatusError);
   assert(!error.message.includes("secret"));
   await server.close();
+});
+
+Deno.test("serveAdmin() refuses a name that is not loopback, and other addresses", async () => {
+  assertThrows(() => serveAdmin({ port: 0, hostname: "0.0.0.0", routes: {} }), TypeError);
+  const server = serveAdmin({ port: 0, routes: { "/": () => new Response("secret\n") } });
+  const answers: string[] = [];
+  for (
+    const host of ["127.0.0.1:1", "localhost", "[::1]:80", "rebound.example:80", "127.0.0.1.x"]
+  ) {
+    const conn = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+    await conn.write(
+      new TextEncoder().encode(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`),
+    );
+    answers.push((await new Response(conn.readable).text()).slice(9, 12));
+  }
+  await server.close();
+  assertEquals(answers, ["200", "200", "200", "403", "403"]);
+});
+
+Deno.test("checkOwnFolder() refuses links, other people's folders and folders others can write", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await checkOwnFolder(folder);
+    await assertRejects(() => checkOwnFolder(folder, (Deno.uid() ?? 0) + 1), UnsafeFolderError);
+    await Deno.mkdir(`${folder}/open`);
+    await Deno.chmod(`${folder}/open`, 0o777);
+    await assertRejects(() => checkOwnFolder(`${folder}/open`), UnsafeFolderError);
+    await Deno.symlink(folder, `${folder}/link`);
+    await assertRejects(() => checkOwnFolder(`${folder}/link`), UnsafeFolderError, "only you");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("writeStackFile() keeps the file to its owner and moves the link to the newest", async () => {

@@ -46,9 +46,36 @@ export async function writeStackFile(
   await Deno.writeTextFile(`${path}.new`, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
   await Deno.rename(`${path}.new`, path);
   await Deno.mkdir(linkFolder, { recursive: true, mode: 0o700 });
+  await checkOwnFolder(linkFolder);
   const link = `${linkFolder}/stack.json`;
   await Deno.remove(link).catch(() => {});
   await Deno.symlink(await Deno.realPath(path), link);
+}
+
+/** A folder that others could have prepared; the message names it. */
+export class UnsafeFolderError extends Error {
+  override readonly name = "UnsafeFolderError";
+}
+
+/**
+ * Under a shared temporary directory the folder's name is known to everybody: whoever makes it
+ * first could lead the command line to a stack of their own.
+ *
+ * @throws {UnsafeFolderError} unless it is a folder (no link) that only this user may write
+ */
+export async function checkOwnFolder(folder: string, uid: number | null = ownUid()): Promise<void> {
+  const info = await Deno.lstat(folder);
+  const own = uid === null || info.uid === null || info.uid === uid;
+  if (info.isDirectory && own && ((info.mode ?? 0) & 0o022) === 0) return;
+  throw new UnsafeFolderError(
+    `${folder}: not a folder that only you can write; remove it, or set XDG_RUNTIME_DIR`,
+  );
+}
+
+/** Null where there are no users, or without permission to ask. */
+function ownUid(): number | null {
+  const asked = Deno.permissions.querySync({ name: "sys", kind: "uid" });
+  return asked.state === "granted" ? Deno.uid() : null;
 }
 
 /** Removes the link if it still points to this stack's file. */

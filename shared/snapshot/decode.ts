@@ -132,19 +132,19 @@ function checkFilter(value: unknown, path: string): void {
   switch (form) {
     case "requestHeaders":
     case "responseHeaders":
-      optional(filter, "set", (v) => asList(v, `${path}.set`, checkNamedValue));
-      optional(filter, "add", (v) => asList(v, `${path}.add`, checkNamedValue));
+      optional(filter, "set", (v) => asList(v, `${path}.set`, checkSentHeader));
+      optional(filter, "add", (v) => asList(v, `${path}.add`, checkSentHeader));
       optional(filter, "remove", (v) => asTexts(v, `${path}.remove`));
       break;
     case "redirect":
       optional(filter, "scheme", (v) => asOneOf(v, `${path}.scheme`, ["http", "https"]));
-      optional(filter, "hostname", (v) => asText(v, `${path}.hostname`));
+      optional(filter, "hostname", (v) => checkHost(v, `${path}.hostname`));
       optional(filter, "port", (v) => asInteger(v, `${path}.port`, { min: 1, max: MAX_PORT }));
       optional(filter, "path", (v) => checkPathRewrite(v, `${path}.path`));
       asInteger(filter["status"], `${path}.status`, { min: 300, max: 399 });
       break;
     case "rewrite":
-      optional(filter, "hostname", (v) => asText(v, `${path}.hostname`));
+      optional(filter, "hostname", (v) => checkHost(v, `${path}.hostname`));
       optional(filter, "path", (v) => checkPathRewrite(v, `${path}.path`));
       break;
     default:
@@ -155,5 +155,27 @@ function checkFilter(value: unknown, path: string): void {
 function checkPathRewrite(value: unknown, path: string): void {
   const rewrite = asObject(value, path);
   asOneOf(rewrite["type"], `${path}.type`, ["full", "prefix"]);
-  asString(rewrite["value"], `${path}.value`);
+  if (!/^[!-~]*$/.test(asString(rewrite["value"], `${path}.value`))) {
+    throw malformed(`${path}.value`, "must be visible ASCII: it becomes part of a request line");
+  }
+}
+
+/**
+ * A header that is written into messages. Only what RFC 9110 §5.5 recommends: a control character
+ * would end its line, and a code above 255 is cut to a byte that may be one.
+ */
+function checkSentHeader(value: unknown, path: string): void {
+  checkNamedValue(value, path);
+  const { name, value: text } = asObject(value, path);
+  if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(String(name))) {
+    throw malformed(`${path}.name`, "is not a header name");
+  }
+  if (!/^[\t\x20-\x7e]*$/.test(String(text))) {
+    throw malformed(`${path}.value`, "has a character that a header must not have");
+  }
+}
+
+/** A host name that is written into messages. */
+function checkHost(value: unknown, path: string): void {
+  if (!/^[-.0-9a-z]+$/.test(asText(value, path))) throw malformed(path, "is not a host name");
 }

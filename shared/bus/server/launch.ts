@@ -56,7 +56,7 @@ kill "$watchdog" 2>/dev/null
 export async function launchServer(options: LaunchOptions): Promise<LaunchedServer> {
   const { executable, stateDir, users, host = "127.0.0.1", port = -1, timeout = 15_000 } = options;
   const configPath = `${stateDir}/nats-server.conf`;
-  await Deno.mkdir(stateDir, { recursive: true });
+  await Deno.mkdir(stateDir, { recursive: true, mode: 0o700 });
   await Deno.writeTextFile(
     configPath,
     serverConfigText({ host, port, storeDir: `${stateDir}/jetstream`, users }),
@@ -71,7 +71,9 @@ export async function launchServer(options: LaunchOptions): Promise<LaunchedServ
   const input = child.stdin.getWriter();
   const pid = firstLine(child.stdout);
   const log = readLog(child.stderr);
+  let ended = false;
   const exited = child.status.then(async () => {
+    ended = true;
     await input.close().catch(() => {});
     await log.finished;
   });
@@ -84,7 +86,10 @@ export async function launchServer(options: LaunchOptions): Promise<LaunchedServ
   clearTimeout(timer);
   const end = async (signal: Deno.Signal) => {
     try {
-      Deno.kill(Number(await pid), signal);
+      const server = Number(await pid);
+      // 0 is our own process group, and the number of a process that ended may be another's now.
+      if (!ended && Number.isInteger(server) && server > 1) Deno.kill(server, signal);
+      else if (!ended) child.kill(signal);
     } catch {
       // It has ended already.
     }

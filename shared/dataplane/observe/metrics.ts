@@ -1,6 +1,7 @@
 /** The proxy's metrics: own counters, handed to prom-client when somebody scrapes. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Clock } from "../../lib/clock.ts";
+import type { AccessLog } from "./access_log.ts";
 import { DURATION_BOUNDS, type DurationHistogram } from "./histogram.ts";
 import { RequestStats } from "./request_stats.ts";
 
@@ -11,6 +12,8 @@ export interface ProxyMetricsOptions {
   maxSeries?: number;
   /** Gives the open client connections. */
   connections?: () => number;
+  /** Null or absent: no access log, no metric of it. */
+  accessLog?: Pick<AccessLog, "dropped"> | null;
 }
 
 /** A scope's snapshot in force. */
@@ -102,6 +105,14 @@ export class ProxyMetrics {
       "Requests that ran into a timeout",
       () => stats.timeouts,
     );
+    const { accessLog } = options;
+    if (accessLog !== undefined && accessLog !== null) {
+      this.#counter(
+        "lgw_proxy_access_log_dropped_total",
+        "Access log lines lost: the queue was full, or the sink failed",
+        () => accessLog.dropped,
+      );
+    }
     this.#counter(
       "lgw_proxy_series_overflow_total",
       "Series counted under __other__",

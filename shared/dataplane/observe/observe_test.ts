@@ -80,6 +80,17 @@ Deno.test("ProxyMetrics.expose() shows what the request path counted", async () 
   assertEquals((await metrics.expose()).text, text);
 });
 
+Deno.test("ProxyMetrics.expose() shows lost log lines when there is an access log", async () => {
+  const clock = { now: () => 0 };
+  const name = "lgw_proxy_access_log_dropped_total";
+  const accessLog = { dropped: 0 };
+  const metrics = new ProxyMetrics({ clock, accessLog });
+  accessLog.dropped = 3;
+  assert((await metrics.expose()).text.split("\n").includes(`${name} 3`));
+  const without = new ProxyMetrics({ clock, accessLog: null });
+  assert(!(await without.expose()).text.includes(name));
+});
+
 Deno.test("ProxyMetrics.snapshotRemoved() forgets a Gateway's series", async () => {
   const metrics = new ProxyMetrics({ clock: { now: () => 0 } });
   metrics.requests.backend(LABELS, "d/s").count(200);

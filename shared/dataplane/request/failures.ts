@@ -21,6 +21,8 @@ export const FAILURES = {
   body_too_large: { status: 413, text: "request body too large", close: true },
   body_timeout: { status: 408, text: "request body came too slowly", close: true },
   body_failed: { status: 400, text: "request body broke off", close: true },
+  // RFC 9110 §15.5.20: another connection may serve it, so the client may try again.
+  misdirected: { status: 421, text: "this connection is for another host: open a new one" },
   no_listener: { status: 404, text: "no listener serves this host" },
   no_route: { status: 404, text: "no route matches" },
   no_backends: { status: 500, text: "the route has no backends" },

@@ -2,7 +2,7 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { AccessLog } from "../observe/access_log.ts";
 import type { RequestStats } from "../observe/request_stats.ts";
-import type { Candidate, Decision } from "../table/types.ts";
+import type { Candidate, Decision, PortTable } from "../table/types.ts";
 import type { EndpointRegistry } from "../upstream/endpoints.ts";
 import type { Http1Client } from "../upstream/http1_client.ts";
 import { failureCause, RequestFailure } from "./failures.ts";
@@ -58,6 +58,7 @@ async function handle(
   const query = checkTarget(record, core.limits);
   const table = connection.table();
   if (table === undefined) throw new RequestFailure("no_listener");
+  if (connection.scheme === "https") checkServerName(table, record);
   const decision = table.route({
     method: request.method,
     host: record.host,
@@ -125,6 +126,20 @@ function checkTarget(record: RequestRecord, limits: Limits): string {
   if (!isCleanPath(path) || !isCleanQuery(query)) throw new RequestFailure("bad_path");
   record.path = path;
   return query;
+}
+
+/**
+ * A connection may carry only requests for the listener whose certificate (and client validation)
+ * it was opened with: clients reuse connections for every name that a certificate covers (RFC 9110
+ * §7.4, Gateway API GEP-3567). A host that no listener serves is left to matching: 404.
+ */
+function checkServerName(table: PortTable, record: RequestRecord): void {
+  const { sni } = record.request.connection;
+  if (sni === "") return;
+  const asked = table.listenerFor(record.host);
+  if (asked !== undefined && asked !== table.listenerFor(sni)) {
+    throw new RequestFailure("misdirected");
+  }
 }
 
 function routed(decision: Decision): Candidate {

@@ -62,6 +62,36 @@ Deno.test("createRequestHandler() answers 404 without listener or route", async 
   });
 });
 
+Deno.test("createRequestHandler() answers 421 for a host of another listener than SNI's", async () => {
+  const options = {
+    rules: [{}],
+    listenerHostname: "one.example.com",
+    listeners: { wildcard: "*.example.com", two: "two.example.org" },
+  };
+  await withCore(options, async (core) => {
+    const status = async (sni: string, authority: string, scheme: "http" | "https" = "https") =>
+      (await core.ask({ scheme, sni, authority })).status;
+    // GEP-3567: the most specific listener of SNI and of Host must be the same.
+    assertEquals(await status("one.example.com", "One.example.com:443"), 200);
+    assertEquals(await status("one.example.com", "other.example.com"), 421);
+    assertEquals(await status("other.example.com", "one.example.com"), 421);
+    assertEquals(await status("a.example.com", "b.example.com"), 200);
+    assertEquals(await status("a.example.com", "two.example.org"), 421);
+    assertEquals(await status("two.example.org", "two.example.org"), 200);
+    // What no listener serves is not found, wherever it is asked.
+    assertEquals(await status("one.example.com", "unknown.example.net"), 404);
+    // An SNI that no listener serves cannot have chosen the listener that is asked now.
+    assertEquals(await status("gone.example.net", "one.example.com"), 421);
+    // Without SNI, or without TLS, there is nothing to compare with.
+    assertEquals(await status("", "two.example.org"), 200);
+    assertEquals(await status("one.example.com", "two.example.org", "http"), 200);
+    assertEquals(
+      (await core.log()).filter(({ status }) => status === 421).map(({ reason }) => reason),
+      ["misdirected", "misdirected", "misdirected", "misdirected"],
+    );
+  });
+});
+
 Deno.test("createRequestHandler() maps each failure of an endpoint to its status", async () => {
   const cases: [(answer: string | null) => Promise<number>, string | null, number][] = [];
   const via = async (answer: string | null) => {

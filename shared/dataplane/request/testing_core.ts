@@ -25,6 +25,8 @@ export interface CoreOptions {
   hostnames?: string[];
   listenerHostname?: string;
   port?: number;
+  /** More listeners on the same port, name → hostname; the route is attached to all. */
+  listeners?: Record<string, string>;
   limits?: Partial<Limits>;
   random?: () => number;
 }
@@ -52,6 +54,7 @@ export interface Ask {
   headers: string[];
   body: BodyReader | null;
   scheme: "http" | "https";
+  sni: string;
   onRequest(request: InboundRequest): void;
 }
 
@@ -79,6 +82,15 @@ export function testCore(options: CoreOptions): TestCore {
     protocol: "HTTP",
     hostname: options.listenerHostname ?? "",
   });
+  for (const [name, hostname] of Object.entries(options.listeners ?? {})) {
+    resources.set(`listener/d/g/${name}`, {
+      kind: "listener",
+      name,
+      port,
+      protocol: "HTTP",
+      hostname,
+    });
+  }
   const client = new Http1Client({ limits: { ...DEFAULT_LIMITS, ...options.limits } });
   const endpoints = new EndpointRegistry({ observer: client, random: () => 0 });
   for (const [name, at] of Object.entries(options.backends ?? {})) {
@@ -94,7 +106,7 @@ export function testCore(options: CoreOptions): TestCore {
   resources.set("httproute/d/r", {
     kind: "httproute",
     created: 1,
-    listeners: ["http"],
+    listeners: ["http", ...Object.keys(options.listeners ?? {})],
     hostnames: options.hostnames ?? [],
     rules: options.rules.map((rule) => ({
       matches: [{ path: { type: "prefix", value: "/" } }],
@@ -148,7 +160,7 @@ function requestOf(table: RouteTable, port: number, ask: Partial<Ask>): InboundR
       remotePort: 5555,
       port,
       scope: SCOPE,
-      sni: "",
+      sni: ask.sni ?? "",
       table: () => table.ports.get(port),
       snapshotVersion: () => table.version,
     },

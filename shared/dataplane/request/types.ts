@@ -60,7 +60,7 @@ export interface OutboundResponse {
   readonly status: number;
   /** Without connection, transfer-encoding; `content-length` only when it describes the message. */
   readonly headers: HeaderList;
-  /** Whole body, streamed body, or none. */
+  /** Whole body (the engine's from now on: it may free the memory), streamed body, or none. */
   readonly body: Uint8Array | BodyReader | null;
   /** Close the connection after this answer. */
   readonly close: boolean;

@@ -7,8 +7,11 @@ export interface ByteStream {
   read(): Promise<Uint8Array | null>;
   /** Resolves when the transport takes more; waiting for it is the backpressure. */
   write(bytes: Uint8Array): Promise<void>;
-  /** Sends what is pending, then closes. */
-  end(): void;
+  /**
+   * Sends what is pending, then closes the sending side. Resolves when the transport has taken it
+   * all or the connection is gone; never rejects.
+   */
+  end(): Promise<void>;
   /** Closes at once. Idempotent. */
   destroy(): void;
   /** Called once when the connection is gone, however that happened. */

@@ -3,10 +3,13 @@ import { ChunkedDecoder } from "../upstream/chunked.ts";
 import type { BodyReader } from "../request/types.ts";
 import type { InputBuffer } from "./http1_input.ts";
 
+/** `timeout` and `too_large` are told apart in the answer; the rest is broken framing. */
+export type BodyErrorKind = "framing" | "truncated" | "cancelled" | "too_large" | "timeout";
+
 /** The body stopped before its framing said so. */
 export class BodyError extends Error {
   override readonly name = "BodyError";
-  constructor(readonly kind: "framing" | "truncated" | "cancelled" | "too_large", problem: string) {
+  constructor(readonly kind: BodyErrorKind, problem: string) {
     super(problem);
   }
 }
@@ -22,8 +25,8 @@ export interface BodyOptions {
   input: InputBuffer;
   /** Called before the first read, for `Expect: 100-continue`. */
   onFirstRead: () => Promise<void>;
-  /** Called around every wait for bytes, for the idle deadline. */
-  onWait: (waiting: boolean) => void;
+  /** Waits for more bytes of the input; false at its end. Rejects when they take too long. */
+  fill: () => Promise<boolean>;
   /** Bytes; 0 = no bound. */
   maxBytes: number;
 }
@@ -55,10 +58,9 @@ export class LengthBody implements FramedBody {
     }
     const { input } = this.#options;
     if (input.size === 0) {
-      this.#options.onWait(true);
-      const more = await input.fill();
-      this.#options.onWait(false);
-      if (!more) throw new BodyError("truncated", "the client closed before the end of the body");
+      if (!await this.#options.fill()) {
+        throw new BodyError("truncated", "the client closed before the end of the body");
+      }
     }
     const chunk = input.take(Math.min(this.#left, input.size));
     this.#left -= chunk.length;
@@ -97,10 +99,9 @@ export class ChunkedBody implements FramedBody {
     let waitForMore = input.size === 0;
     while (!this.#decoder.done) {
       if (waitForMore) {
-        this.#options.onWait(true);
-        const more = await input.fill();
-        this.#options.onWait(false);
-        if (!more) throw new BodyError("truncated", "the client closed before the last chunk");
+        if (!await this.#options.fill()) {
+          throw new BodyError("truncated", "the client closed before the last chunk");
+        }
       }
       const chunk = this.#decode(input);
       if (chunk !== undefined) return chunk;

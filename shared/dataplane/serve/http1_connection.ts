@@ -13,7 +13,7 @@ import type {
   RequestHandler,
 } from "../request/types.ts";
 import type { ByteStream } from "./byte_stream.ts";
-import { ChunkedBody, LengthBody } from "./http1_body.ts";
+import { BodyError, ChunkedBody, LengthBody } from "./http1_body.ts";
 import type { FramedBody } from "./http1_body.ts";
 import { HeadError, HeadScanner, parseRequestHead } from "./http1_head.ts";
 import type { RequestHead } from "./http1_head.ts";
@@ -44,20 +44,50 @@ export interface Http1Options {
 const LINGER_BYTES = 256 * 1024;
 const LINGER_TIME = 1_000;
 
+/** A connection being served. */
+export interface ServedHttp1 {
+  /** Resolves when it is closed; never rejects. */
+  readonly finished: Promise<void>;
+  /** Lets a running request finish, then closes. */
+  drain(): Promise<void>;
+  /** Closes at once. */
+  abort(): void;
+}
+
+/** Serves a connection until it is gone. */
+export function openHttp1(
+  stream: ByteStream,
+  info: InboundConnection,
+  options: Http1Options,
+): ServedHttp1 {
+  const connection = new Http1Connection(stream, info, options);
+  const serve = async () => {
+    try {
+      await connection.serve();
+    } catch {
+      // The transport failed or the client broke off: there is nobody left to answer.
+    } finally {
+      connection.close();
+    }
+  };
+  const finished = serve();
+  return {
+    finished,
+    drain: () => {
+      connection.drain();
+      return finished;
+    },
+    abort: () => connection.close(),
+  };
+}
+
 /** Serves a connection until it is gone. Never rejects. */
-export async function serveHttp1(
+export function serveHttp1(
   stream: ByteStream,
   info: InboundConnection,
   options: Http1Options,
 ): Promise<void> {
-  const connection = new Http1Connection(stream, info, options);
-  try {
-    await connection.serve();
-  } catch {
-    // The transport failed or the client broke off: there is nobody left to answer.
-  } finally {
-    connection.close();
-  }
+  return openHttp1(stream, info, options).finished;
 }
 
 class Http1Connection {
@@ -65,16 +95,29 @@ class Http1Connection {
   readonly #info: InboundConnection;
   readonly #options: Http1Options;
   readonly #input: InputBuffer;
+  /** Of waiting for the client's bytes. */
   readonly #deadline: Deadline;
   /** What the running deadline stands for; undefined = nothing to count. */
   #limit: LimitName | undefined = "head_timeout";
+  /** Of waiting for the client to take ours: one that sends but never reads is cut as well. */
+  readonly #writeDeadline: Deadline;
   #current: InboundRequest | undefined;
+  /** The answer to the current request has begun. */
+  #answering = false;
+  /** No bytes of a request are there: closing loses nothing. */
+  #idle = true;
+  /** No request after the current one. */
+  #last = false;
 
   constructor(stream: ByteStream, info: InboundConnection, options: Http1Options) {
     this.#options = options;
     this.#info = info;
     this.#deadline = new Deadline(() => {
       if (this.#limit !== undefined) options.onLimit(this.#limit);
+      stream.destroy();
+    });
+    this.#writeDeadline = new Deadline(() => {
+      options.onLimit("response_timeout");
       stream.destroy();
     });
     this.#stream = {
@@ -87,6 +130,7 @@ class Http1Connection {
     this.#input = new InputBuffer(this.#stream);
     stream.onClose = () => {
       this.#deadline.stop();
+      this.#writeDeadline.stop();
       const request = this.#current;
       this.#current = undefined;
       request?.onAbort?.();
@@ -103,7 +147,8 @@ class Http1Connection {
         if (error.status === 431) this.#options.onLimit("head_bytes");
         return await this.#refuse(error.status, error.message);
       }
-      if (head === null) return;
+      // What was answered may still be under way.
+      if (head === null) return await this.#end();
       const { maxBodyBytes } = this.#options.limits;
       if (maxBodyBytes > 0 && head.contentLength > maxBodyBytes) {
         this.#options.onLimit("body_bytes");
@@ -116,7 +161,14 @@ class Http1Connection {
 
   close(): void {
     this.#deadline.stop();
+    this.#writeDeadline.stop();
     this.#stream.destroy();
+  }
+
+  /** The current request is the last; without one the connection closes. */
+  drain(): void {
+    this.#last = true;
+    if (this.#idle) this.close();
   }
 
   /** The next head, or null when the client has no more requests. */
@@ -124,10 +176,13 @@ class Http1Connection {
     const { limits } = this.#options;
     const input = this.#input;
     if (input.size === 0) {
+      this.#idle = true;
+      if (this.#last) return null;
       if (first) this.#within("head_timeout", limits.headTimeout);
       else this.#within("keep_alive_timeout", limits.keepAliveTimeout);
       if (!await input.fill()) return null;
     }
+    this.#idle = false;
     if (!first || input.size > 0) this.#within("head_timeout", limits.headTimeout);
     if (!await this.#skipEmptyLines()) return null;
     // Relative to the head's first byte: filling may move the bytes.
@@ -167,18 +222,28 @@ class Http1Connection {
     const options = {
       input: this.#input,
       onFirstRead: () =>
-        head.expectContinue && this.#input.size === 0
+        // Within an answer it would be taken for a part of it.
+        head.expectContinue && this.#input.size === 0 && !this.#answering
           ? this.#stream.write(Buffer.from("HTTP/1.1 100 Continue\r\n\r\n", "latin1"))
           : Promise.resolve(),
-      onWait: (waiting: boolean) => {
-        if (waiting) this.#within("body_timeout", this.#options.limits.bodyIdleTimeout);
-        else this.#deadline.stop();
-      },
+      fill: () => this.#fillBody(),
       maxBytes: this.#options.limits.maxBodyBytes,
     };
     return head.contentLength === -1
       ? new ChunkedBody(options)
       : new LengthBody(head.contentLength, options);
+  }
+
+  /** Waits for bytes of a body. When they take too long the body fails, so that 408 goes out. */
+  #fillBody(): Promise<boolean> {
+    const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+    const deadline = new Deadline(() => {
+      this.#options.onLimit("body_timeout");
+      reject(new BodyError("timeout", "no byte of the body came in time"));
+    });
+    this.#options.deadlines.start(deadline, this.#options.limits.bodyIdleTimeout);
+    this.#input.fill().then(resolve, reject).finally(() => deadline.stop());
+    return promise;
   }
 
   /** Handles one request; false when the connection ends with it. */
@@ -195,17 +260,19 @@ class Http1Connection {
     };
     this.#current = request;
     const response = await this.#options.handler(request);
+    this.#answering = true;
     let bytes = 0;
     try {
       const written = await writeResponse(this.#stream, response, {
         method: head.method,
         httpVersion: head.httpVersion,
         // A body that nobody read to its end would be taken for the next request.
-        keepAlive: head.keepAlive && (body === null || body.complete),
+        keepAlive: head.keepAlive && !this.#last && (body === null || body.complete),
         date: this.#options.date(),
       });
       bytes = written.bytes;
       this.#current = undefined;
+      this.#answering = false;
       response.done({ bytes });
       return written.keepAlive;
     } catch (error) {
@@ -228,7 +295,7 @@ class Http1Connection {
    * client has not read yet (RFC 9112 §9.6).
    */
   async #linger(): Promise<void> {
-    this.#stream.end();
+    await this.#end();
     this.#within(undefined, LINGER_TIME);
     for (let bytes = 0; bytes < LINGER_BYTES;) {
       this.#input.skip(this.#input.size);
@@ -237,14 +304,24 @@ class Http1Connection {
     }
   }
 
+  /** Closes our side; a client that reads slowly gets its time to take what is pending. */
+  async #end(): Promise<void> {
+    const { deadlines, limits } = this.#options;
+    this.#deadline.stop();
+    deadlines.start(this.#writeDeadline, limits.responseIdleTimeout);
+    await this.#stream.end();
+    this.#writeDeadline.stop();
+  }
+
   #within(limit: LimitName | undefined, ms: number): void {
     this.#limit = limit;
     this.#options.deadlines.start(this.#deadline, ms);
   }
 
   async #write(stream: ByteStream, bytes: Uint8Array): Promise<void> {
-    this.#within("response_timeout", this.#options.limits.responseIdleTimeout);
+    const { deadlines, limits } = this.#options;
+    deadlines.start(this.#writeDeadline, limits.responseIdleTimeout);
     await stream.write(bytes);
-    this.#deadline.stop();
+    this.#writeDeadline.stop();
   }
 }

@@ -9,6 +9,7 @@ export class InputBuffer {
   readonly #stream: ByteStream;
   /** Whether `bytes` was made here: what the transport handed over is not written to. */
   #owned = false;
+  #filling: Promise<boolean> | undefined;
 
   constructor(stream: ByteStream) {
     this.#stream = stream;
@@ -18,9 +19,21 @@ export class InputBuffer {
     return this.end - this.start;
   }
 
-  /** Waits for more bytes and appends them; false at the end of the stream. */
-  async fill(): Promise<boolean> {
-    const chunk = await this.#stream.read();
+  /**
+   * Waits for more bytes and appends them; false at the end of the stream. Who asks while another
+   * waits (an answer that ends before its request) waits for the same bytes.
+   */
+  fill(): Promise<boolean> {
+    return this.#filling ??= this.#fill();
+  }
+
+  async #fill(): Promise<boolean> {
+    let chunk: Uint8Array | null;
+    try {
+      chunk = await this.#stream.read();
+    } finally {
+      this.#filling = undefined;
+    }
     if (chunk === null) return false;
     if (this.size === 0) {
       this.bytes = chunk;

@@ -25,6 +25,16 @@ export class TruncatedResponseError extends Error {
   override readonly name = "TruncatedResponseError";
 }
 
+/**
+ * A header that would end its own line. The codecs and the controller refuse these long before; a
+ * code above 255 counts because only its low byte is sent, and that may be CR or LF.
+ */
+export class ResponseSplitError extends Error {
+  override readonly name = "ResponseSplitError";
+}
+
+const NOT_A_FIELD = /[\r\n\0]|[^\0-\xff]/;
+
 const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1");
 
 /**
@@ -113,10 +123,15 @@ function serializeHead(
   let dated = false;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string;
-    // Our framing, not the upstream's; what HEAD, 204 and 304 say about the body is kept.
-    if (name === "content-length" && !bodyless) continue;
+    const value = headers[i + 1] as string;
+    // Our framing, not the upstream's; what HEAD and 304 say about the body is kept, and 204 must
+    // not say anything (RFC 9110 §8.6).
+    if (name === "content-length" && (!bodyless || status === 204)) continue;
     if (name === "date") dated = true;
-    head += `${name}: ${headers[i + 1]}\r\n`;
+    if (NOT_A_FIELD.test(value) || NOT_A_FIELD.test(name)) {
+      throw new ResponseSplitError(`header ${JSON.stringify(name)} cannot be sent`);
+    }
+    head += `${name}: ${value}\r\n`;
   }
   if (!dated) head += `date: ${framing.date}\r\n`;
   if (chunked) head += "transfer-encoding: chunked\r\n";

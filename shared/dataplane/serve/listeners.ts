@@ -76,6 +76,7 @@ export class Listeners {
   #retry: ReturnType<typeof setTimeout> | undefined;
   #retries = 0;
   #open = 0;
+  #handshaking = 0;
   #closed = false;
 
   constructor(options: ListenersOptions) {
@@ -168,8 +169,15 @@ export class Listeners {
     return state;
   }
 
+  /** Never rejects: one failure must not keep the scope from ever being bound again. */
   #reconcile(state: ScopeState): Promise<void> {
-    state.work = state.work.then(() => this.#bindScope(state));
+    state.work = state.work.then(() => this.#bindScope(state)).catch((error) => {
+      this.#options.log.error("listener_failed", {
+        scope: state.scope,
+        error: errorMessage(error),
+      });
+      this.#retryLater();
+    });
     return state.work;
   }
 
@@ -240,7 +248,7 @@ export class Listeners {
   }
 
   #bindTls(state: ScopeState, port: number, fleetPort: number): Promise<BoundSocket> {
-    const { certificates, deadlines, handshakeTimeout, onHandshakeFailure } = this.#options;
+    const { certificates, deadlines, handshakeTimeout, onHandshakeFailure, log } = this.#options;
     return listenTls({
       hostname: this.#options.bindAddress,
       port: fleetPort,
@@ -248,6 +256,9 @@ export class Listeners {
       handshakeTimeout,
       onHandshakeFailure,
       admit: () => this.#admit(),
+      onHandshaking: (change) => this.#handshaking += change,
+      onError: (error) =>
+        log.error("listener_failed", { scope: state.scope, port, error: error.message }),
       certificateFor: (serverName) => {
         const table = state.table?.ports.get(port);
         const listener = table === undefined ? undefined : listenerForName(table, serverName);
@@ -276,14 +287,18 @@ export class Listeners {
   }
 
   #admit(): boolean {
-    if (this.#open < this.#options.maxConnections) return true;
+    if (this.#open + this.#handshaking < this.#options.maxConnections) return true;
     this.#options.onTooManyConnections();
     return false;
   }
 
   #track(connection: Promise<void>): void {
     this.#options.onConnections(++this.#open);
-    connection.finally(() => this.#options.onConnections(--this.#open));
+    connection
+      .catch((error) =>
+        this.#options.log.error("connection_failed", { error: errorMessage(error) })
+      )
+      .finally(() => this.#options.onConnections(--this.#open));
   }
 }
 

@@ -220,3 +220,26 @@ Deno.test("Listeners closes connections beyond the bound at once, and counts the
     first.close();
   }, { maxConnections: 1 });
 });
+
+Deno.test("Listeners counts handshakes under way as connections", async () => {
+  await withListeners(async ({ listeners, certificates, open, refused }) => {
+    const { certificate: chain, key } = await selfSigned({
+      names: ["a.test"],
+      notBefore: new Date(0),
+      notAfter: new Date(Date.now() + 3_600_000),
+    });
+    certificates.set({ slot: "s", chain, key, fingerprint: "1" });
+    const fleetPort = freePort();
+    listeners.setTable(tableOf([{ name: "tls", port: 443, protocol: "HTTPS", slot: "s" }]));
+    await listeners.setBinds(SCOPE, { kind: "bind", ports: [{ port: 443, fleetPort }] });
+    // Neither of these ever says anything.
+    const silent = await Promise.all(
+      [1, 2].map(() => Deno.connect({ hostname: "127.0.0.1", port: fleetPort })),
+    );
+    const third = await Deno.connect({ hostname: "127.0.0.1", port: fleetPort });
+    await third.read(new Uint8Array(1)).catch(() => null);
+    third.close();
+    assertEquals([open(), refused()], [0, 1]);
+    for (const conn of silent) conn.close();
+  }, { maxConnections: 2 });
+});

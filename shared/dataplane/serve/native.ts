@@ -242,7 +242,9 @@ class ServedByNative {
     if (body instanceof Uint8Array) {
       response.done({ bytes: body.length });
       this.#finished(request);
-      return codec.buildResponse(status, headers, body as Uint8Array<ArrayBuffer>);
+      const whole = body as Uint8Array<ArrayBuffer>;
+      this.#options.engine.spent.add(whole);
+      return codec.buildResponse(status, headers, whole);
     }
     const stream = responseStream(response, body, {
       deadlines,

@@ -9,12 +9,15 @@ import {
   type ServeConnection,
   type ServedConnection,
 } from "./native_internal.ts";
+import { SpentBodies } from "./native_spent.ts";
 
 /** Deno's HTTP engine, one accepted connection at a time. */
 export interface NativeEngine {
   /** `internal`, or why it is not. */
   readonly mode: "internal" | "public";
   readonly codec: NativeCodec;
+  /** Takes whole bodies that were answered. */
+  readonly spent: SpentBodies;
   /** Serves the connection, which it owns from now on. `finished` never rejects. */
   serve(conn: Deno.TcpConn, handler: NativeHandler): ServedConnection;
   /** Closes what the engine itself holds open. */
@@ -30,11 +33,16 @@ export async function createNativeEngine(
     if (engine !== undefined) return engine;
   }
   const lane = createLane();
+  const spent = new SpentBodies();
   return {
     mode: "public",
     codec: publicCodec,
+    spent,
     serve: (conn, handler) => lane.serve(conn, handler),
-    close: () => lane.close(),
+    close: () => {
+      spent.close();
+      return lane.close();
+    },
   };
 }
 
@@ -44,7 +52,9 @@ async function internalEngine(): Promise<NativeEngine | undefined> {
   try {
     const codec = await selfTest(serve);
     if (codec === undefined) return undefined;
-    return { mode: "internal", codec, serve, close: () => Promise.resolve() };
+    const spent = new SpentBodies();
+    const close = () => Promise.resolve(spent.close());
+    return { mode: "internal", codec, spent, serve, close };
   } catch {
     return undefined;
   }

@@ -10,7 +10,7 @@ import type { Deadlines } from "../upstream/deadlines.ts";
 import { TlsStream } from "./tls_stream.ts";
 
 /** Why a connection did not become a TLS connection. */
-export type HandshakeFailure = "no_certificate" | "timeout" | "protocol";
+export type HandshakeFailure = "no_certificate" | "timeout" | "protocol" | "closed";
 
 /** An established connection. */
 export interface TlsConnection {
@@ -34,6 +34,10 @@ export interface TlsServerOptions {
   deadlines: Deadlines;
   /** False closes a new connection at once. */
   admit: () => boolean;
+  /** The number of handshakes under way went up or down by one: they count as connections too. */
+  onHandshaking?: (change: 1 | -1) => void;
+  /** The socket failed after it was bound. */
+  onError?: (error: Error) => void;
 }
 
 /** A bound socket. */
@@ -44,12 +48,17 @@ export interface BoundSocket {
 }
 
 const NO_CERTIFICATE = "no certificate for the server name";
+/** What node:tls says of a peer that closed before the end of the handshake. */
+const HUNG_UP = "socket hang up";
 
 /** Binds and accepts. Rejects when the address cannot be bound. */
 export function listenTls(options: TlsServerOptions): Promise<BoundSocket> {
   const server = createServer({
     ALPNProtocols: ["http/1.1"],
     minVersion: "TLSv1.2",
+    // A client that closes its side has gone: an end of a request that nobody waits for any more
+    // looks the same, and must free what it holds at once.
+    allowHalfOpen: false,
     SNICallback: (name, answer) => {
       const context = options.certificateFor(name.toLowerCase());
       if (context !== undefined) return answer(null, context);
@@ -60,31 +69,44 @@ export function listenTls(options: TlsServerOptions): Promise<BoundSocket> {
   // From the raw socket to the TLS socket over it there is no public way but the peer's address,
   // which is unique among the open connections of one bound socket.
   const handshakes = new Map<string, Deadline>();
+  /** Sockets that were closed here, whose failure will be reported as a hang-up. */
+  let cut = 0;
   const settle = (key: string) => {
-    handshakes.get(key)?.stop();
+    const deadline = handshakes.get(key);
+    if (deadline === undefined) return;
+    deadline.stop();
     handshakes.delete(key);
+    options.onHandshaking?.(-1);
   };
   server.on("connection", (socket: Socket) => {
-    if (!options.admit()) {
+    const key = peerKey(socket);
+    // Without an address the peer is gone already.
+    if (socket.remoteAddress === undefined || !options.admit()) {
+      cut++;
       socket.destroy();
       return;
     }
-    const key = peerKey(socket);
     const deadline = new Deadline(() => {
       options.onHandshakeFailure("timeout");
-      handshakes.delete(key);
+      cut++;
       socket.destroy();
     });
-    options.deadlines.start(deadline, options.handshakeTimeout);
+    settle(key);
     handshakes.set(key, deadline);
-    socket.once("close", () => settle(key));
+    options.onHandshaking?.(1);
+    options.deadlines.start(deadline, options.handshakeTimeout);
+    socket.once("close", () => {
+      // A later connection from the same address is not this one's business.
+      if (handshakes.get(key) === deadline) settle(key);
+    });
   });
+  // The TLS socket of a failed handshake has no address any more; `close` of the raw one settles.
   server.on("tlsClientError", (error: Error, socket: TLSSocket) => {
-    // Counted already: names that nobody serves, and handshakes that were cut.
-    const counted = error.message === NO_CERTIFICATE || !handshakes.has(peerKey(socket));
-    if (!counted) options.onHandshakeFailure("protocol");
-    settle(peerKey(socket));
     socket.destroy();
+    if (error.message === NO_CERTIFICATE) return;
+    const hungUp = error.message === HUNG_UP;
+    if (hungUp && cut > 0) cut--;
+    else options.onHandshakeFailure(hungUp ? "closed" : "protocol");
   });
   server.on("secureConnection", (socket: TLSSocket) => {
     settle(peerKey(socket));
@@ -98,6 +120,9 @@ export function listenTls(options: TlsServerOptions): Promise<BoundSocket> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(options.port, options.hostname, () => {
+      server.off("error", reject);
+      // Without a listener an `error` event would end the process.
+      server.on("error", (error: Error) => options.onError?.(error));
       const address = server.address();
       resolve({
         port: typeof address === "object" && address !== null ? address.port : options.port,

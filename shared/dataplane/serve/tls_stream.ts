@@ -17,6 +17,7 @@ export class TlsStream implements ByteStream {
   #queued = 0;
   #reader: Waiter | null = null;
   #writer: (() => void) | null = null;
+  #ending: (() => void) | null = null;
   #ended = false;
   #closed = false;
   #error: unknown;
@@ -54,8 +55,12 @@ export class TlsStream implements ByteStream {
     });
   }
 
-  end(): void {
-    this.#socket.end();
+  end(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#ending = resolve;
+      this.#socket.end(() => resolve());
+    });
   }
 
   destroy(): void {
@@ -93,6 +98,7 @@ export class TlsStream implements ByteStream {
     this.#closed = true;
     this.#answer(null);
     this.#writable();
+    this.#ending?.();
     const onClose = this.onClose;
     this.onClose = null;
     onClose?.();

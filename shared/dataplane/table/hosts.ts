@@ -14,6 +14,8 @@ class HostMap<T> {
   /** Key: the wildcard without its star, `.example.com`. */
   readonly #suffixes = new Map<string, T>();
   #any: T | undefined;
+  /** A host may be as long as a head: only what can be in the map is cut out and hashed. */
+  #longestSuffix = 0;
 
   getOrAdd(hostname: string, make: () => T): T {
     if (hostname === "") return this.#any ??= make();
@@ -22,6 +24,7 @@ class HostMap<T> {
       : [this.#exact, hostname] as const;
     let value = map.get(key);
     if (value === undefined) map.set(key, value = make());
+    if (map === this.#suffixes) this.#longestSuffix = Math.max(this.#longestSuffix, key.length);
     return value;
   }
 
@@ -32,7 +35,8 @@ class HostMap<T> {
       if (result !== undefined) return result;
     }
     if (this.#suffixes.size > 0) {
-      for (let dot = host.indexOf("."); dot !== -1; dot = host.indexOf(".", dot + 1)) {
+      const from = Math.max(0, host.length - this.#longestSuffix);
+      for (let dot = host.indexOf(".", from); dot !== -1; dot = host.indexOf(".", dot + 1)) {
         if (dot === 0) continue;
         const wildcard = this.#suffixes.get(host.slice(dot));
         if (wildcard === undefined) continue;

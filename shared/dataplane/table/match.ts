@@ -5,7 +5,7 @@ import type { Candidate, RouteRequest } from "./types.ts";
 /** A query string that is parsed when a candidate first asks, once per request. */
 export class LazyQuery {
   readonly #raw: string;
-  #pairs: string[] | undefined;
+  #values: Map<string, string> | undefined;
 
   constructor(raw: string) {
     this.#raw = raw;
@@ -13,21 +13,19 @@ export class LazyQuery {
 
   /** The first value of a parameter, percent-decoded; undefined when absent. */
   get(name: string): string | undefined {
-    const pairs = this.#pairs ??= parseQuery(this.#raw);
-    for (let i = 0; i < pairs.length; i += 2) if (pairs[i] === name) return pairs[i + 1];
-    return undefined;
+    return (this.#values ??= parseQuery(this.#raw)).get(name);
   }
 }
 
-function parseQuery(raw: string): string[] {
-  const pairs: string[] = [];
-  if (raw === "") return pairs;
+function parseQuery(raw: string): Map<string, string> {
+  const values = new Map<string, string>();
+  if (raw === "") return values;
   for (const part of raw.split("&")) {
     const equals = part.indexOf("=");
-    const name = equals === -1 ? part : part.slice(0, equals);
-    pairs.push(decode(name), equals === -1 ? "" : decode(part.slice(equals + 1)));
+    const name = decode(equals === -1 ? part : part.slice(0, equals));
+    if (!values.has(name)) values.set(name, equals === -1 ? "" : decode(part.slice(equals + 1)));
   }
-  return pairs;
+  return values;
 }
 
 /** Percent-decodes; text that is not valid percent-encoding stays as it is. */

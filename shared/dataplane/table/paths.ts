@@ -15,6 +15,8 @@ export class PathIndex {
   readonly #prefixes = new Map<string, Candidate[]>();
   #root: Candidate[] = [];
   #longestPrefix = 0;
+  /** Lengths of the prefixes: other parts of a path are not worth cutting out and hashing. */
+  readonly #lengths = new Set<number>();
 
   add(candidate: Candidate): void {
     if (candidate.pathType === "prefix" && candidate.path === "/") {
@@ -26,6 +28,7 @@ export class PathIndex {
     if (bucket === undefined) map.set(candidate.path, [candidate]);
     else bucket.push(candidate);
     if (candidate.pathType === "prefix") {
+      this.#lengths.add(candidate.path.length);
       this.#longestPrefix = Math.max(this.#longestPrefix, candidate.path.length);
     }
   }
@@ -46,7 +49,7 @@ export class PathIndex {
       // A prefix ends where the path ends or where a slash follows.
       let end = path.length;
       while (end > 0) {
-        if (end <= this.#longestPrefix) {
+        if (end <= this.#longestPrefix && this.#lengths.has(end)) {
           const found = first(this.#prefixes.get(path.slice(0, end)), request, query);
           if (found !== undefined) return found;
         }

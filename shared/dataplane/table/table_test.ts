@@ -114,6 +114,26 @@ Deno.test("route() joins repeated headers and decodes query parameters", () => {
   assertEquals(p.route(request({ headers: ["x", "1,2"], query: "q=%zz" })).kind, "no_route");
 });
 
+Deno.test("route() matches hosts and paths of any length", () => {
+  // Only what can be in the index is cut out of them: 32,000 labels would take a second else.
+  const deep = port(
+    listener("http"),
+    route("wild", [[prefix("/a/b")]], { hostnames: ["*.example.com"] }),
+  );
+  const host = `${"a.".repeat(32_000)}example.com`;
+  const path = `/a/b${"/".repeat(16_000)}`;
+  for (let i = 0; i < 100; i++) {
+    assertEquals(deep.route(request({ host, path })).kind, "route");
+    assertEquals(deep.route(request({ host: `${host}.org`, path })).kind, "no_route");
+  }
+  const query = `${"x=1&".repeat(4_000)}y=2&y=3`;
+  const asked = port(
+    listener("http"),
+    route("q", [[{ ...prefix("/"), query: [{ name: "y", value: "2" }] }]]),
+  );
+  assertEquals(asked.route(request({ query })).kind, "route");
+});
+
 Deno.test("route() never falls from a more specific listener to another's routes", () => {
   const p = port(
     listener("any"),
