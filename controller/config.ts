@@ -1,4 +1,6 @@
 /** What a controller is told at start. */
+import { parseBusAccess } from "../shared/bus/access.ts";
+import type { BusAccess } from "../shared/bus/access.ts";
 import { parsePublicKey } from "../shared/secrets/fleet_key.ts";
 import type { FleetPublicKey } from "../shared/secrets/fleet_key.ts";
 import {
@@ -12,9 +14,8 @@ import { DEFAULT_CONTROLLER_NAME } from "./compile.ts";
 
 export interface ControllerConfig {
   fleet: string;
-  natsUrl: string;
-  /** Seed of the controller's user nkey. Secret. */
-  natsSeed: string;
+  /** The way onto the bus. Secret. */
+  bus: BusAccess;
   /** Base64 of the PKCS #8 Ed25519 key that signs snapshots. Secret. */
   signingKey: string;
   /** What the private keys of certificates are sealed to. */
@@ -34,8 +35,7 @@ export interface ControllerConfig {
 
 const KEYS = [
   "fleet",
-  "natsUrl",
-  "natsSeed",
+  "bus",
   "signingKey",
   "fleetPublicKey",
   "manifests",
@@ -51,8 +51,7 @@ export function parseControllerConfig(value: unknown): ControllerConfig {
   const config = parseObject(value, { path: "", keys: KEYS });
   return {
     fleet: parseString(config.fleet, "fleet"),
-    natsUrl: parseString(config.natsUrl, "natsUrl"),
-    natsSeed: parseString(config.natsSeed, "natsSeed"),
+    bus: parseBusAccess(config.bus, "bus"),
     signingKey: parseString(config.signingKey, "signingKey"),
     fleetPublicKey: parsePublicKey(config.fleetPublicKey),
     manifests: parseStrings(config.manifests, "manifests"),

@@ -57,9 +57,7 @@ export async function runController(
   const memory = await Memory.load(`${config.stateDir}/controller.json`);
   const metrics = new ControllerMetrics();
   const bus = openNatsBus({
-    servers: config.natsUrl,
-    user: "controller",
-    seed: config.natsSeed,
+    access: config.bus,
     name: "controller",
     log,
   });

@@ -1,4 +1,6 @@
 /** What a proxy is told at start. */
+import { parseBusAccess } from "../shared/bus/access.ts";
+import type { BusAccess } from "../shared/bus/access.ts";
 import { parsePrivateKey } from "../shared/secrets/fleet_key.ts";
 import type { FleetPrivateKey } from "../shared/secrets/fleet_key.ts";
 import {
@@ -13,9 +15,8 @@ export interface ProxyConfig {
   /** Name in heartbeats, unique in the fleet. */
   name: string;
   fleet: string;
-  natsUrl: string;
-  /** Seed of the proxy's user nkey. Secret. */
-  natsSeed: string;
+  /** The way onto the bus. Secret. */
+  bus: BusAccess;
   /** Base64 of the raw Ed25519 public keys whose snapshots are trusted. */
   trustedKeys: string[];
   /** Opens the private keys of certificates. Secret. */
@@ -31,8 +32,7 @@ export interface ProxyConfig {
 const KEYS = [
   "name",
   "fleet",
-  "natsUrl",
-  "natsSeed",
+  "bus",
   "trustedKeys",
   "fleetKey",
   "bindAddress",
@@ -47,8 +47,7 @@ export function parseProxyConfig(value: unknown): ProxyConfig {
   return {
     name: parseString(config.name, "name"),
     fleet: parseString(config.fleet, "fleet"),
-    natsUrl: parseString(config.natsUrl, "natsUrl"),
-    natsSeed: parseString(config.natsSeed, "natsSeed"),
+    bus: parseBusAccess(config.bus, "bus"),
     trustedKeys: parseStrings(config.trustedKeys, "trustedKeys"),
     fleetKey: parsePrivateKey(config.fleetKey),
     bindAddress: parseString(config.bindAddress, "bindAddress"),

@@ -32,9 +32,7 @@ export async function runProxy(
     accessLog: config.accessLog ? new AccessLog({ sink: standardOutput() }) : null,
   });
   const bus = openNatsBus({
-    servers: config.natsUrl,
-    user: "proxy",
-    seed: config.natsSeed,
+    access: config.bus,
     name: config.name,
     log,
   });

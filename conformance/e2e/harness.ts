@@ -14,6 +14,8 @@ export interface GatewayOptions extends
   > {
   /** File name without `.yaml` → content. */
   files: Readonly<Record<string, string>>;
+  /** `NATS_URL` of a server that is not the stack's. */
+  natsUrl?: string;
 }
 
 /** What a test works with. */
@@ -48,7 +50,7 @@ export async function withGateway(
 }
 
 async function runGateway(
-  { files, ...options }: GatewayOptions,
+  { files, natsUrl, ...options }: GatewayOptions,
   { temporary, test }: {
     temporary: string;
     test: (gateway: GatewayUnderTest) => Promise<void>;
@@ -63,7 +65,7 @@ async function runGateway(
   const stack = await startStack({
     ...options,
     manifests: [folder],
-    env: testEnvironment(temporary),
+    env: testEnvironment(temporary, natsUrl),
     onLog: (process, line) => {
       log.push(`[${process}] ${line}`);
       if (log.length > LOG_LINES) log.shift();
@@ -88,11 +90,15 @@ async function runGateway(
 }
 
 /** The environment of a stack that must not meet the user's own running one. */
-export function testEnvironment(runtimeFolder: string): Pick<Deno.Env, "get"> {
+export function testEnvironment(
+  runtimeFolder: string,
+  natsUrl?: string,
+): Pick<Deno.Env, "get"> {
   const passed = new Set(["PATH", "HOME", "XDG_CACHE_HOME"]);
   return {
     get: (name) => {
       if (name === "XDG_RUNTIME_DIR") return runtimeFolder;
+      if (name === "NATS_URL") return natsUrl;
       return passed.has(name) ? Deno.env.get(name) : undefined;
     },
   };

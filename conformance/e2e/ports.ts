@@ -22,4 +22,5 @@ export const PORTS = {
   proxies: base + 80,
   state: base + 90,
   run: base + 100,
+  externalBus: base + 110,
 } as const;

@@ -1,7 +1,7 @@
 /** Nothing secret is written anywhere while the stack runs. */
 import { assert, assertEquals } from "@std/assert";
 import { generateFleetKey } from "../../shared/secrets/fleet_key.ts";
-import { readStackFile } from "../../shared/lib/stack_file.ts";
+import { readStackFile } from "../../shared/bus/stack_file.ts";
 import { withGateway } from "./harness.ts";
 import { backend, certificateFor, gateway, route, tlsSecret } from "./manifests.ts";
 import { PORTS } from "./ports.ts";
@@ -88,8 +88,8 @@ Deno.test("no private key, no seed and no fleet key is on disk; stack.json holds
         if (!where.endsWith("/stack.json")) assertEquals(text.match(SEED), null, where);
       }
       const path = `${stack.stateDir}/stack.json`;
-      const { readerSeed } = await readStackFile(path);
-      assertEquals(onDisk.get(path)?.match(SEED), [readerSeed]);
+      const { reader } = await readStackFile(path);
+      assertEquals(onDisk.get(path)?.match(SEED), [reader.seed]);
       assertEquals(((await Deno.stat(path)).mode ?? 0) & 0o777, 0o600);
       assertEquals(((await Deno.stat(stack.stateDir)).mode ?? 0) & 0o777, 0o700);
     });

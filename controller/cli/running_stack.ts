@@ -11,8 +11,8 @@ import {
   readStackFile,
   runtimeFolder,
   UnsafeFolderError,
-} from "../../shared/lib/stack_file.ts";
-import type { StackFile } from "../../shared/lib/stack_file.ts";
+} from "../../shared/bus/stack_file.ts";
+import type { StackFile } from "../../shared/bus/stack_file.ts";
 import { ChunkAssembler } from "../../shared/snapshot/chunks.ts";
 import { openMessage } from "../../shared/snapshot/envelope.ts";
 import { KeySet } from "../../shared/snapshot/keys.ts";
@@ -48,15 +48,13 @@ export async function findStack(
 /** Runs `use` with a connection to the stack's bus. */
 async function withBus<T>(stack: StackFile, use: (bus: BusWriter) => Promise<T>): Promise<T> {
   const bus = openNatsBus({
-    servers: stack.natsUrl,
-    user: stack.readerUser,
-    seed: stack.readerSeed,
+    access: stack.reader,
     name: "lgw",
   });
   try {
     for (let attempt = 0; !bus.connected; attempt++) {
       if (attempt === CONNECT_TRIES) {
-        throw new StackUnreachableError(`no bus at ${stack.natsUrl}; has the stack ended?`);
+        throw new StackUnreachableError(`no bus at ${stack.reader.url}; has the stack ended?`);
       }
       await systemClock.delay(20);
     }

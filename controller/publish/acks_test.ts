@@ -27,7 +27,7 @@ function heartbeat(proxy: string, overrides: Partial<Heartbeat> = {}): Heartbeat
 Deno.test("Acks counts ready proxies that serve a version, and forgets those that end", async () => {
   const server = await startTestServer();
   const open = (user: string) =>
-    openNatsBus({ servers: server.url, user, password: server.passwordOf(user) });
+    openNatsBus({ access: { url: server.url, user, password: server.passwordOf(user) } });
   const bus = open("controller");
   const proxy = open("proxy");
   const connected = (of: typeof bus) => new Promise<void>((resolve) => of.onConnected(resolve));

@@ -20,9 +20,11 @@ Deno.test("FileLock.acquire() gives the lock to one holder at a time", async () 
 Deno.test("raiseEpoch() counts up in one lineage, whoever races", async () => {
   const server = await startTestServer();
   const bus = openNatsBus({
-    servers: server.url,
-    user: "controller",
-    password: server.passwordOf("controller"),
+    access: {
+      url: server.url,
+      user: "controller",
+      password: server.passwordOf("controller"),
+    },
   });
   try {
     const connected = Promise.withResolvers<void>();

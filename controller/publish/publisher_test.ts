@@ -16,7 +16,7 @@ import { SAMPLE_SCOPE, sampleContent, sampleDesired } from "./testing.ts";
 const KEY = generateSigningKey();
 
 function open(server: TestServer, user = "controller"): BusWriter {
-  return openNatsBus({ servers: server.url, user, password: server.passwordOf(user) });
+  return openNatsBus({ access: { url: server.url, user, password: server.passwordOf(user) } });
 }
 
 function publisherOn(bus: BusWriter, options: Partial<PublisherOptions> = {}): Publisher {

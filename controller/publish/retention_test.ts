@@ -19,9 +19,11 @@ function heavy(bytes: number): ScopeContent {
 Deno.test("Publisher purges as LGW_CURRENT fills, keeps the history whole, reports what cannot fit", async () => {
   const server = await startTestServer();
   const bus = openNatsBus({
-    servers: server.url,
-    user: "controller",
-    password: server.passwordOf("controller"),
+    access: {
+      url: server.url,
+      user: "controller",
+      password: server.passwordOf("controller"),
+    },
     limits: { currentBytes: 400_000 },
   });
   const publisher = new Publisher({

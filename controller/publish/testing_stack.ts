@@ -35,7 +35,7 @@ export class Signal {
 
 /** Connects with a role's user. */
 function open(server: TestServer, user: string): BusWriter {
-  return openNatsBus({ servers: server.url, user, password: server.passwordOf(user) });
+  return openNatsBus({ access: { url: server.url, user, password: server.passwordOf(user) } });
 }
 
 /** A proxy on its own connection with the proxy user's permissions. */

@@ -16,11 +16,16 @@ export interface KeepAliveOptions<T extends Running> {
   onEvent: (message: string) => void;
 }
 
+/** Milliseconds after which a process counts as running well. */
+const SETTLED = 10_000;
+
 /** A process that is kept running. */
 export class KeptAlive<T extends Running> {
   readonly #options: KeepAliveOptions<T>;
   readonly #stopping = new AbortController();
   #current: T;
+  #startedAt: number;
+  #quickEnds = 0;
   #supervision: Promise<void>;
   #restarted: PromiseWithResolvers<T> = Promise.withResolvers();
   /** While it is pending, an ended process stays away. */
@@ -29,6 +34,7 @@ export class KeptAlive<T extends Running> {
   private constructor(options: KeepAliveOptions<T>, first: T) {
     this.#options = options;
     this.#current = first;
+    this.#startedAt = options.clock.monotonic();
     this.#supervision = this.#supervise();
   }
 
@@ -78,12 +84,16 @@ export class KeptAlive<T extends Running> {
   async #startAgain(): Promise<void> {
     const { name, start, clock, onEvent } = this.#options;
     const { signal } = this.#stopping;
-    for (let attempt = 0; !signal.aborted; attempt++) {
+    // One that ends again right after its start waits longer and longer.
+    const lived = clock.monotonic() - this.#startedAt;
+    this.#quickEnds = lived < SETTLED ? this.#quickEnds + 1 : 0;
+    for (let attempt = this.#quickEnds; !signal.aborted; attempt++) {
       onEvent(`${name} ended; starting it again`);
       await clock.delay(backoff(attempt, { initial: 100, max: 5_000 }), signal).catch(() => {});
       if (signal.aborted) return;
       try {
         this.#current = await start();
+        this.#startedAt = clock.monotonic();
         if (signal.aborted) await this.#current.stop();
         const { resolve } = this.#restarted;
         this.#restarted = Promise.withResolvers();

@@ -3,6 +3,8 @@
  * only what it needs. Started by `deno task run`, by the end-to-end tests and by the benchmarks.
  */
 import { nkeys } from "nats";
+import { accessFromUrl } from "../../shared/bus/access.ts";
+import type { BusAccess } from "../../shared/bus/access.ts";
 import type { BusRole } from "../../shared/bus/permissions.ts";
 import { permissionsFor } from "../../shared/bus/permissions.ts";
 import { launchServer } from "../../shared/bus/server/launch.ts";
@@ -10,7 +12,7 @@ import type { LaunchedServer } from "../../shared/bus/server/launch.ts";
 import { locateOptionsFromEnv, locateServer } from "../../shared/bus/server/locate.ts";
 import { systemClock } from "../../shared/lib/clock.ts";
 import { parseInteger, parseObject } from "../../shared/lib/parse.ts";
-import { runtimeFolder, unlinkStackFile, writeStackFile } from "../../shared/lib/stack_file.ts";
+import { runtimeFolder, unlinkStackFile, writeStackFile } from "../../shared/bus/stack_file.ts";
 import { generateFleetKey, publicHalf } from "../../shared/secrets/fleet_key.ts";
 import type { FleetPrivateKey } from "../../shared/secrets/fleet_key.ts";
 import { createSigner, generateSigningKey } from "../../shared/snapshot/keys.ts";
@@ -106,7 +108,11 @@ class StackBuilder {
       proxy: credentials({ role: "proxy", user: "proxy", fleet: FLEET }),
       reader: credentials({ role: "reader", user: "reader" }),
     };
-    const natsUrl = env.get("NATS_URL") ?? await this.#startBus(Object.values(users));
+    const external = env.get("NATS_URL");
+    const url = external === undefined ? await this.#startBus(Object.values(users)) : "";
+    const access = ({ seed, role }: Credentials): BusAccess =>
+      external === undefined ? { url, user: role.user, seed } : accessFromUrl(external, role.user);
+    const reader = access(users.reader);
     const signingKey = await this.#signingKey();
     const fleetKey = this.#options.fleetKey ?? await generateFleetKey();
     const trustedKeys = [createSigner(signingKey).publicKey];
@@ -114,11 +120,14 @@ class StackBuilder {
     const controller = await this.#keep("controller", {
       script: MODULES.controller,
       grace: CONTROLLER_GRACE,
-      flags: controllerFlags(this.#options.manifests, this.#stateDir),
+      flags: controllerFlags({
+        manifests: this.#options.manifests,
+        stateDir: this.#stateDir,
+        busHost: new URL(reader.url).hostname,
+      }),
       bootstrap: {
         fleet: FLEET,
-        natsUrl,
-        natsSeed: users.controller.seed,
+        bus: access(users.controller),
         signingKey,
         fleetPublicKey: publicHalf(fleetKey),
         manifests: this.#options.manifests,
@@ -138,8 +147,7 @@ class StackBuilder {
         bootstrap: {
           name: `proxy-${index}`,
           fleet: FLEET,
-          natsUrl,
-          natsSeed: users.proxy.seed,
+          bus: access(users.proxy),
           trustedKeys,
           fleetKey,
           bindAddress: proxyAddress(index),
@@ -149,10 +157,10 @@ class StackBuilder {
       });
     }));
     this.#proxies.push(...started);
-    await this.#describe({ natsUrl, trustedKeys, reader: users.reader });
+    await this.#describe({ trustedKeys, reader });
     return {
       stateDir: this.#stateDir,
-      natsUrl,
+      natsUrl: reader.url,
       bus: this.#bus,
       controller,
       proxies: this.#proxies,
@@ -235,16 +243,14 @@ class StackBuilder {
   }
 
   async #describe(
-    options: { natsUrl: string; trustedKeys: string[]; reader: Credentials },
+    options: { trustedKeys: string[]; reader: BusAccess },
   ): Promise<void> {
     const write = () =>
       writeStackFile(this.#stateDir, {
         linkFolder: this.#linkFolder,
         content: {
-          natsUrl: options.natsUrl,
           fleet: FLEET,
-          readerUser: options.reader.role.user,
-          readerSeed: options.reader.seed,
+          reader: options.reader,
           trustedKeys: options.trustedKeys,
           controllerAdmin: adminUrl((this.#controller as KeptAlive<Child>).current),
           proxyAdmins: this.#proxies.map(({ current }) => adminUrl(current)),
@@ -277,9 +283,15 @@ function credentials(role: BusRole): Credentials {
   return { seed: new TextDecoder().decode(pair.getSeed()), nkey: pair.getPublicKey(), role };
 }
 
-function controllerFlags(manifests: readonly string[], stateDir: string): string[] {
+interface ControllerReach {
+  manifests: readonly string[];
+  stateDir: string;
+  busHost: string;
+}
+
+function controllerFlags({ manifests, stateDir, busHost }: ControllerReach): string[] {
   return [
-    "--allow-net=127.0.0.1,localhost",
+    `--allow-net=127.0.0.1,localhost,${busHost}`,
     `--allow-read=${[...manifests, stateDir].join(",")}`,
     `--allow-write=${stateDir}`,
     // Debugging switches of the YAML parser, which it looks up by itself.

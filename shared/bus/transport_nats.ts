@@ -1,4 +1,5 @@
 /** The bus on NATS JetStream. */
+import type { BusAccess } from "./access.ts";
 import { connect, type Msg, type NatsConnection, nkeyAuthenticator } from "nats";
 import { backoff } from "../lib/backoff.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
@@ -36,14 +37,7 @@ const encoder = new TextEncoder();
 
 /** How to reach the bus. */
 export interface NatsBusOptions {
-  /** `nats://host:port`, one or more. */
-  servers: string | string[];
-  /** Name of the user: its inboxes are under it. */
-  user: string;
-  /** Seed of the user's nkey; without it the password is used. Secret. */
-  seed?: string;
-  /** Secret. */
-  password?: string;
+  access: BusAccess;
   /** Name of the connection, for the server's monitoring. */
   name?: string;
   limits?: StreamLimits;
@@ -122,12 +116,11 @@ class NatsBus implements BusWriter {
   }
 
   #connect(): Promise<NatsConnection> {
-    const { servers, user, seed, password, name } = this.#options;
+    const { access: { url, user, seed, password }, name } = this.#options;
     return connect({
-      servers,
-      ...(seed === undefined
-        ? { user, ...(password === undefined ? {} : { pass: password }) }
-        : { authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) }),
+      servers: url,
+      ...(seed === undefined ? {} : { authenticator: nkeyAuthenticator(encoder.encode(seed)) }),
+      ...(password === undefined ? {} : { user, pass: password }),
       inboxPrefix: inboxPrefix(user),
       timeout: 2000,
       reconnect: true,
@@ -257,7 +250,7 @@ class NatsBus implements BusWriter {
         if (error instanceof BusError) this.#log.debug("consumer_waits", text);
         else this.#log.error("consumer_failed", text);
       },
-      inboxPrefix: inboxPrefix(this.#options.user),
+      inboxPrefix: inboxPrefix(this.#options.access.user),
       clock: this.#clock,
     }, options);
     this.#consumptions.add(consumption);

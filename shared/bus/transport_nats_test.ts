@@ -7,7 +7,7 @@ import { openNatsBus } from "./transport_nats.ts";
 const SCOPE = "gateway/default/web";
 
 function open(server: TestServer, user: string): BusWriter {
-  return openNatsBus({ servers: server.url, user, password: server.passwordOf(user) });
+  return openNatsBus({ access: { url: server.url, user, password: server.passwordOf(user) } });
 }
 
 function connected(bus: BusWriter): Promise<void> {

@@ -68,7 +68,11 @@ export class DataPlane implements ApplyTarget {
     this.#options = options;
     this.#engine = engine;
     this.#deadlines = new Deadlines(clock);
-    this.metrics = new ProxyMetrics({ clock, connections: () => this.#connections });
+    this.metrics = new ProxyMetrics({
+      clock,
+      connections: () => this.#connections,
+      ...(accessLog === null ? {} : { accessLog }),
+    });
     const stats = this.metrics.requests;
     this.#upstream = new Http1Client({
       limits,

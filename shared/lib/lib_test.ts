@@ -6,14 +6,6 @@ import { systemClock } from "./clock.ts";
 import { fetchJson, HttpStatusError } from "./fetch_json.ts";
 import { createLogger } from "./log.ts";
 import { parseBoolean, ParseError, parseInteger, parseObject, parseStrings } from "./parse.ts";
-import {
-  checkOwnFolder,
-  readStackFile,
-  runtimeFolder,
-  unlinkStackFile,
-  UnsafeFolderError,
-  writeStackFile,
-} from "./stack_file.ts";
 
 Deno.test("backoff() doubles up to its bound, with jitter around it", () => {
   const middle = { initial: 10, max: 100, jitter: 0.5, random: () => 0.5 };
@@ -110,58 +102,4 @@ Deno.test("serveAdmin() refuses a name that is not loopback, and other addresses
   }
   await server.close();
   assertEquals(answers, ["200", "200", "200", "403", "403"]);
-});
-
-Deno.test("checkOwnFolder() refuses links, other people's folders and folders others can write", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
-    await checkOwnFolder(folder);
-    await assertRejects(() => checkOwnFolder(folder, (Deno.uid() ?? 0) + 1), UnsafeFolderError);
-    await Deno.mkdir(`${folder}/open`);
-    await Deno.chmod(`${folder}/open`, 0o777);
-    await assertRejects(() => checkOwnFolder(`${folder}/open`), UnsafeFolderError);
-    await Deno.symlink(folder, `${folder}/link`);
-    await assertRejects(() => checkOwnFolder(`${folder}/link`), UnsafeFolderError, "only you");
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
-
-Deno.test("writeStackFile() keeps the file to its owner and moves the link to the newest", async () => {
-  const folder = await Deno.makeTempDir();
-  const content = {
-    natsUrl: "nats://127.0.0.1:1",
-    fleet: "f",
-    readerUser: "reader",
-    readerSeed: "seed",
-    trustedKeys: ["k"],
-    controllerAdmin: "http://127.0.0.1:2",
-    proxyAdmins: [],
-  };
-  try {
-    const linkFolder = `${folder}/run`;
-    for (const name of ["one", "two"]) {
-      await Deno.mkdir(`${folder}/${name}`);
-      await writeStackFile(`${folder}/${name}`, {
-        content: { ...content, fleet: name },
-        linkFolder,
-      });
-    }
-    const { mode } = await Deno.stat(`${folder}/two/stack.json`);
-    assertEquals((mode ?? 0) & 0o777, 0o600);
-    assertEquals((await readStackFile(`${linkFolder}/stack.json`)).fleet, "two");
-    // The first stack ends: the link is not its own any more.
-    await unlinkStackFile(`${folder}/one`, linkFolder);
-    assertEquals((await readStackFile(`${linkFolder}/stack.json`)).fleet, "two");
-    await unlinkStackFile(`${folder}/two`, linkFolder);
-    await assertRejects(() => readStackFile(`${linkFolder}/stack.json`), Deno.errors.NotFound);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
-
-Deno.test("runtimeFolder() is the user's own", () => {
-  const env = (values: Record<string, string>) => ({ get: (name: string) => values[name] });
-  assertEquals(runtimeFolder(env({ XDG_RUNTIME_DIR: "/run/user/1" })), "/run/user/1/lgw");
-  assertEquals(runtimeFolder(env({ USER: "ada" })), "/tmp/lgw-ada");
 });

@@ -3,14 +3,14 @@
  * a link to it at a place that the command line knows. It holds public keys, addresses and the
  * credentials of the reader, who may read snapshots and nothing else.
  */
-import { parseObject, parseString, parseStrings } from "./parse.ts";
+import { parseBusAccess } from "./access.ts";
+import type { BusAccess } from "./access.ts";
+import { parseObject, parseString, parseStrings } from "../lib/parse.ts";
 
 export interface StackFile {
-  natsUrl: string;
   fleet: string;
-  /** User and nkey seed of the reader. */
-  readerUser: string;
-  readerSeed: string;
+  /** How to get onto the bus as the one who may only read. */
+  reader: BusAccess;
   /** Base64 of the raw public keys that sign snapshots. */
   trustedKeys: string[];
   /** `http://127.0.0.1:<port>` of the controller's admin endpoint. */
@@ -20,10 +20,8 @@ export interface StackFile {
 }
 
 const KEYS = [
-  "natsUrl",
   "fleet",
-  "readerUser",
-  "readerSeed",
+  "reader",
   "trustedKeys",
   "controllerAdmin",
   "proxyAdmins",
@@ -93,10 +91,8 @@ export async function unlinkStackFile(stateDir: string, linkFolder: string): Pro
 export async function readStackFile(path: string): Promise<StackFile> {
   const value = parseObject(JSON.parse(await Deno.readTextFile(path)), { path: "", keys: KEYS });
   return {
-    natsUrl: parseString(value.natsUrl, "natsUrl"),
     fleet: parseString(value.fleet, "fleet"),
-    readerUser: parseString(value.readerUser, "readerUser"),
-    readerSeed: parseString(value.readerSeed, "readerSeed"),
+    reader: parseBusAccess(value.reader, "reader"),
     trustedKeys: parseStrings(value.trustedKeys, "trustedKeys"),
     controllerAdmin: parseString(value.controllerAdmin, "controllerAdmin"),
     proxyAdmins: parseStrings(value.proxyAdmins, "proxyAdmins"),
