@@ -129,7 +129,7 @@ export class DataPlane implements ApplyTarget {
   }
 
   prepare(snapshot: VerifiedSnapshot): () => void {
-    const table = compileTable(snapshot);
+    const table = compileTable(snapshot, this.#listeners.table(snapshot.scope));
     return () => {
       const before = this.#listeners.tables();
       this.#listeners.setTable(table);

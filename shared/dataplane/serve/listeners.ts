@@ -110,6 +110,11 @@ export class Listeners {
     await this.#reconcile(state);
   }
 
+  /** The table in force for a Gateway. */
+  table(scope: string): RouteTable | undefined {
+    return this.#scopes.get(scope)?.table;
+  }
+
   tables(): RouteTable[] {
     return [...this.#scopes.values()].flatMap(({ table }) => table === undefined ? [] : [table]);
   }

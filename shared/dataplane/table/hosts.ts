@@ -5,29 +5,51 @@
  */
 import { compareHostnames, comparePrecedence } from "./precedence.ts";
 import { PathIndex } from "./paths.ts";
+import type { CandidateChange } from "./paths.ts";
 import { LazyQuery } from "./match.ts";
 import type { Candidate, RouteRequest, TableListener } from "./types.ts";
 
-/** Calls `visit` with each value whose hostname matches, most specific first, until it answers. */
+/** Values by hostname pattern. */
 class HostMap<T> {
-  readonly #exact = new Map<string, T>();
+  #exact = new Map<string, T>();
   /** Key: the wildcard without its star, `.example.com`. */
-  readonly #suffixes = new Map<string, T>();
+  #suffixes = new Map<string, T>();
   #any: T | undefined;
   /** A host may be as long as a head: only what can be in the map is cut out and hashed. */
   #longestSuffix = 0;
 
-  getOrAdd(hostname: string, make: () => T): T {
-    if (hostname === "") return this.#any ??= make();
-    const [map, key] = hostname.startsWith("*.")
-      ? [this.#suffixes, hostname.slice(1)] as const
-      : [this.#exact, hostname] as const;
-    let value = map.get(key);
-    if (value === undefined) map.set(key, value = make());
-    if (map === this.#suffixes) this.#longestSuffix = Math.max(this.#longestSuffix, key.length);
-    return value;
+  copy(): HostMap<T> {
+    const copy = new HostMap<T>();
+    copy.#exact = new Map(this.#exact);
+    copy.#suffixes = new Map(this.#suffixes);
+    copy.#any = this.#any;
+    // May be longer than what is left: a bound, not a promise.
+    copy.#longestSuffix = this.#longestSuffix;
+    return copy;
   }
 
+  get(hostname: string): T | undefined {
+    if (hostname === "") return this.#any;
+    return hostname.startsWith("*.")
+      ? this.#suffixes.get(hostname.slice(1))
+      : this.#exact.get(hostname);
+  }
+
+  set(hostname: string, value: T): void {
+    if (hostname === "") this.#any = value;
+    else if (hostname.startsWith("*.")) {
+      this.#suffixes.set(hostname.slice(1), value);
+      this.#longestSuffix = Math.max(this.#longestSuffix, hostname.length - 1);
+    } else this.#exact.set(hostname, value);
+  }
+
+  delete(hostname: string): void {
+    if (hostname === "") this.#any = undefined;
+    else if (hostname.startsWith("*.")) this.#suffixes.delete(hostname.slice(1));
+    else this.#exact.delete(hostname);
+  }
+
+  /** Calls `visit` with each value whose hostname matches, most specific first, until it answers. */
   find<R>(host: string, visit: (value: T) => R | undefined): R | undefined {
     const exact = this.#exact.get(host);
     if (exact !== undefined) {
@@ -65,7 +87,11 @@ export class ListenerIndex {
       compareHostnames(a.hostname, b.hostname) || (a.name < b.name ? -1 : 1)
     );
     // In order of specificity and name, so that of two equal hostnames the first stays.
-    for (const listener of this.sorted) this.#map.getOrAdd(listener.hostname, () => listener);
+    for (const listener of this.sorted) {
+      if (this.#map.get(listener.hostname) === undefined) {
+        this.#map.set(listener.hostname, listener);
+      }
+    }
   }
 
   find(host: string): TableListener | undefined {
@@ -73,17 +99,35 @@ export class ListenerIndex {
   }
 }
 
-/** The candidates of one listener, by hostname and path. */
+/** The candidates of one listener, by hostname and path. Immutable. */
 export class HostIndex {
-  readonly #map = new HostMap<PathIndex>();
+  readonly #map: HostMap<PathIndex>;
 
-  add(candidate: Candidate): void {
-    this.#map.getOrAdd(candidate.hostname, () => new PathIndex()).add(candidate);
+  private constructor(map: HostMap<PathIndex>) {
+    this.#map = map;
   }
 
-  /** Orders every bucket; call once after the last {@linkcode HostIndex.add}. */
-  sort(): void {
-    for (const paths of this.#map.values()) paths.sort();
+  static of(candidates: Iterable<Candidate>): HostIndex {
+    return new HostIndex(new HostMap()).with({ removed: [], added: candidates });
+  }
+
+  /** The index without some candidates and with others; untouched hostnames are shared. */
+  with({ removed, added }: CandidateChange): HostIndex {
+    const map = this.#map.copy();
+    const byHost = new Map<string, { removed: Candidate[]; added: Candidate[] }>();
+    const changeOf = (hostname: string) => {
+      let change = byHost.get(hostname);
+      if (change === undefined) byHost.set(hostname, change = { removed: [], added: [] });
+      return change;
+    };
+    for (const candidate of removed) changeOf(candidate.hostname).removed.push(candidate);
+    for (const candidate of added) changeOf(candidate.hostname).added.push(candidate);
+    for (const [hostname, change] of byHost) {
+      const paths = (map.get(hostname) ?? PathIndex.EMPTY).with(change);
+      if (paths.size === 0) map.delete(hostname);
+      else map.set(hostname, paths);
+    }
+    return new HostIndex(map);
   }
 
   /** The candidate of highest precedence that matches; a host without one falls to the next. */

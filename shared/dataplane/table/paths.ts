@@ -10,33 +10,78 @@ import type { Candidate, RouteRequest } from "./types.ts";
 
 const SLASH = 47;
 
-export class PathIndex {
-  readonly #exact = new Map<string, Candidate[]>();
-  readonly #prefixes = new Map<string, Candidate[]>();
-  #root: Candidate[] = [];
-  #longestPrefix = 0;
-  /** Lengths of the prefixes: other parts of a path are not worth cutting out and hashing. */
-  readonly #lengths = new Set<number>();
+/** Candidates that go and candidates that come. */
+export interface CandidateChange {
+  /** Told apart by route, rule and match, not by identity. */
+  removed: Iterable<Candidate>;
+  added: Iterable<Candidate>;
+}
 
-  add(candidate: Candidate): void {
-    if (candidate.pathType === "prefix" && candidate.path === "/") {
-      this.#root.push(candidate);
-      return;
-    }
-    const map = candidate.pathType === "exact" ? this.#exact : this.#prefixes;
-    const bucket = map.get(candidate.path);
-    if (bucket === undefined) map.set(candidate.path, [candidate]);
-    else bucket.push(candidate);
-    if (candidate.pathType === "prefix") {
-      this.#lengths.add(candidate.path.length);
-      this.#longestPrefix = Math.max(this.#longestPrefix, candidate.path.length);
-    }
+type Buckets = Map<string, readonly Candidate[]>;
+
+/** Immutable; every bucket is in order of precedence. */
+export class PathIndex {
+  static readonly EMPTY = new PathIndex({
+    exact: new Map(),
+    prefixes: new Map(),
+    lengths: new Set(),
+  });
+  readonly #exact: Buckets;
+  /** The prefix `/` among them. */
+  readonly #prefixes: Buckets;
+  /**
+   * Lengths of the prefixes: other parts of a path are not worth cutting out and hashing. May hold
+   * lengths of prefixes that are gone: a bound, not a promise.
+   */
+  readonly #lengths: ReadonlySet<number>;
+  readonly #longestPrefix: number;
+  readonly #root: readonly Candidate[];
+
+  private constructor(
+    parts: { exact: Buckets; prefixes: Buckets; lengths: ReadonlySet<number> },
+  ) {
+    this.#exact = parts.exact;
+    this.#prefixes = parts.prefixes;
+    this.#lengths = parts.lengths;
+    this.#longestPrefix = Math.max(0, ...parts.lengths);
+    this.#root = parts.prefixes.get("/") ?? [];
   }
 
-  sort(): void {
-    for (const bucket of this.#exact.values()) bucket.sort(comparePrecedence);
-    for (const bucket of this.#prefixes.values()) bucket.sort(comparePrecedence);
-    this.#root.sort(comparePrecedence);
+  /** Number of paths. */
+  get size(): number {
+    return this.#exact.size + this.#prefixes.size;
+  }
+
+  /** The index without some candidates and with others; untouched buckets are shared. */
+  with({ removed, added }: CandidateChange): PathIndex {
+    const exact: Buckets = new Map(this.#exact);
+    const prefixes: Buckets = new Map(this.#prefixes);
+    const lengths = new Set(this.#lengths);
+    const bucketsOf = ({ pathType }: Candidate) => pathType === "exact" ? exact : prefixes;
+    for (const candidate of removed) {
+      const buckets = bucketsOf(candidate);
+      const left = (buckets.get(candidate.path) ?? []).filter((other) => !isSame(other, candidate));
+      if (left.length === 0) buckets.delete(candidate.path);
+      else buckets.set(candidate.path, left);
+    }
+    const grown = new Map<Buckets, Map<string, Candidate[]>>([
+      [exact, new Map()],
+      [prefixes, new Map()],
+    ]);
+    for (const candidate of added) {
+      const buckets = bucketsOf(candidate);
+      const own = grown.get(buckets) as Map<string, Candidate[]>;
+      let bucket = own.get(candidate.path);
+      if (bucket === undefined) {
+        own.set(candidate.path, bucket = [...buckets.get(candidate.path) ?? []]);
+      }
+      bucket.push(candidate);
+      if (candidate.pathType === "prefix") lengths.add(candidate.path.length);
+    }
+    for (const [buckets, own] of grown) {
+      for (const [path, bucket] of own) buckets.set(path, bucket.sort(comparePrecedence));
+    }
+    return new PathIndex({ exact, prefixes, lengths });
   }
 
   find(request: RouteRequest, query: LazyQuery): Candidate | undefined {
@@ -45,7 +90,7 @@ export class PathIndex {
       const found = first(this.#exact.get(path), request, query);
       if (found !== undefined) return found;
     }
-    if (this.#longestPrefix > 0) {
+    if (this.#longestPrefix > 1) {
       // A prefix ends where the path ends or where a slash follows.
       let end = path.length;
       while (end > 0) {
@@ -63,9 +108,14 @@ export class PathIndex {
     return [
       ...[...this.#exact.values()].flat(),
       ...[...this.#prefixes.values()].flat(),
-      ...this.#root,
     ];
   }
+}
+
+/** Is it the same match of the same rule? */
+function isSame(a: Candidate, b: Candidate): boolean {
+  return a.matchIndex === b.matchIndex && a.rule.ruleIndex === b.rule.ruleIndex &&
+    a.rule.routeName === b.rule.routeName && a.rule.routeNamespace === b.rule.routeNamespace;
 }
 
 function first(

@@ -6,10 +6,11 @@ import type {
   ListenerResource,
   Resource,
 } from "../../snapshot/schema.ts";
-import { compileTable, TableError } from "./compile.ts";
+import { compileTable } from "./compile.ts";
 import { describeCandidate, explain } from "./explain.ts";
 import { linearRoute } from "./linear.ts";
 import { comparePrecedence } from "./precedence.ts";
+import { TableError } from "./table_error.ts";
 import type { Decision, PortTable, RouteRequest, RouteTable } from "./types.ts";
 
 function listener(name: string, hostname = "", port = 80): [string, ListenerResource] {
@@ -318,4 +319,68 @@ Deno.test("comparePrecedence() is a total order", () => {
     }),
     { numRuns: 30 },
   );
+});
+
+/** Edits: routes and listeners that come, go and change, one set after the other. */
+const edits = fc.array(resources, { minLength: 2, maxLength: 5 });
+
+Deno.test("compileTable() with the table before it and what changed gives the same table", () => {
+  fc.assert(
+    fc.property(edits, fc.array(requests, { minLength: 1, maxLength: 10 }), (states, asked) => {
+      let previous: RouteTable | undefined;
+      let before = new Map<string, Resource>();
+      for (const state of states) {
+        // Listeners stay in half of the steps, so that the cheap way is taken.
+        const listeners = [...before].filter(([, { kind }]) => kind === "listener");
+        const names = new Set(listeners.map(([, r]) => r.kind === "listener" ? r.name : ""));
+        const kept = state.filter(([, r]) =>
+          r.kind === "httproute" && r.listeners.every((l) => names.has(l))
+        );
+        const now = new Map(kept.length > 0 ? [...listeners, ...kept] : state);
+        const ids = new Set([...before.keys(), ...now.keys()]);
+        const changed = new Set([...ids].filter((id) => before.get(id) !== now.get(id)));
+        const input = { scope: "gateway/ns/gw", version: 1, digest: "", resources: now };
+        const full = compileTable(input);
+        const next = compileTable({ ...input, changed }, previous);
+        assertEquals([...next.ports.keys()].sort(), [...full.ports.keys()].sort());
+        for (const [number, expected] of full.ports) {
+          const got = next.ports.get(number) as PortTable;
+          assertEquals(got.candidates(), expected.candidates());
+          for (const one of asked) {
+            assertEquals(name(got.route(one)), name(expected.route(one)));
+            assertEquals(name(got.route(one)), name(linearRoute(got, one)));
+          }
+        }
+        previous = next;
+        before = now;
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+Deno.test("compileTable() recompiles unchanged routes whose cluster changed, or refuses when it is gone", () => {
+  const [id, resource] = route("r", [[prefix("/")]]);
+  const rules = resource.rules.map((rule) => ({
+    ...rule,
+    backends: [{ weight: 1, cluster: "cluster/ns/x/80" }],
+  }));
+  const cluster = (endpoints: string): [string, Resource] => [
+    "cluster/ns/x/80",
+    { kind: "cluster", endpoints, protocol: "http1" },
+  ];
+  const base = new Map<string, Resource>([listener("http"), [id, { ...resource, rules }]]);
+  const input = (resources: Map<string, Resource>) => ({
+    scope: "gateway/ns/gw",
+    version: 1,
+    digest: "",
+    resources,
+  });
+  const first = compileTable(input(new Map([...base, cluster("ns/x/80")])));
+  const changed = new Set(["cluster/ns/x/80"]);
+  const second = compileTable({ ...input(new Map([...base, cluster("ns/y/80")])), changed }, first);
+  const decision = second.ports.get(80)?.route(request({}));
+  assert(decision?.kind === "route");
+  assertEquals(decision.candidate.rule.backends[0]?.endpoints, "ns/y/80");
+  assertThrows(() => compileTable({ ...input(base), changed }, first), TableError, "no cluster");
 });

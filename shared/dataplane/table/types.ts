@@ -106,8 +106,6 @@ export interface RouteTable {
   readonly version: number;
   readonly digest: string;
   readonly ports: ReadonlyMap<number, PortTable>;
-  /** Endpoint set keys that the table refers to. */
-  readonly endpointKeys: ReadonlySet<string>;
   /** Certificate slots that the table refers to. */
   readonly slots: ReadonlySet<string>;
 }

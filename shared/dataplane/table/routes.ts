@@ -1,0 +1,127 @@
+/** One route of a snapshot, compiled: its rules with resolved backends, and its candidates. */
+import type {
+  ClusterResource,
+  HttpBackend,
+  HttpRouteResource,
+  HttpRule,
+  Resources,
+} from "../../snapshot/schema.ts";
+import { hostnamesIntersect } from "../../gwapi/hostname.ts";
+import { TableError } from "./table_error.ts";
+import type { Candidate, TableBackend, TableListener, TableRule } from "./types.ts";
+
+/** A route with what its candidates share. */
+export interface CompiledRoute {
+  readonly id: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly resource: HttpRouteResource;
+  readonly rules: readonly TableRule[];
+}
+
+/** Compiles a route. Throws a {@linkcode TableError} when a cluster is not in the snapshot. */
+export function compileRoute(
+  id: string,
+  resource: HttpRouteResource,
+  resources: Resources,
+): CompiledRoute {
+  const { namespace, name } = routeName(id);
+  return { id, namespace, name, resource, rules: compileRules(id, resource, resources) };
+}
+
+/** Does a route send anything to one of these clusters? */
+export function refersTo(route: CompiledRoute, clusters: ReadonlySet<string>): boolean {
+  return route.rules.some(({ backends }) => backends.some(({ cluster }) => clusters.has(cluster)));
+}
+
+/** `httproute/<ns>/<name>` → its two parts. */
+function routeName(id: string): { namespace: string; name: string } {
+  const [, namespace, name] = id.split("/");
+  if (namespace === undefined || name === undefined) throw new TableError(id, "malformed id");
+  return { namespace, name };
+}
+
+function compileRules(id: string, route: HttpRouteResource, resources: Resources): TableRule[] {
+  const { namespace, name } = routeName(id);
+  return route.rules.map((rule: HttpRule, ruleIndex: number): TableRule => {
+    const backends = rule.backends.map((backend) => compileBackend(id, backend, resources));
+    return {
+      routeNamespace: namespace,
+      routeName: name,
+      rule: rule.name ?? String(ruleIndex),
+      ruleIndex,
+      filters: rule.filters,
+      backends,
+      totalWeight: backends.reduce((sum, backend) => sum + backend.weight, 0),
+      requestTimeout: rule.timeouts?.request ?? 0,
+      backendRequestTimeout: rule.timeouts?.backendRequest ?? 0,
+    };
+  });
+}
+
+function compileBackend(routeId: string, backend: HttpBackend, resources: Resources): TableBackend {
+  const filters = backend.filters ?? [];
+  if (backend.cluster === undefined) {
+    return {
+      weight: backend.weight,
+      cluster: "",
+      endpoints: "",
+      protocol: "http1",
+      name: "",
+      error: backend.error ?? "BackendNotFound",
+      filters,
+    };
+  }
+  const cluster = resources.get(backend.cluster);
+  if (cluster === undefined || cluster.kind !== "cluster") {
+    throw new TableError(routeId, `there is no cluster ${backend.cluster}`);
+  }
+  return {
+    weight: backend.weight,
+    cluster: backend.cluster,
+    endpoints: cluster.endpoints,
+    protocol: cluster.protocol,
+    name: backendName(cluster),
+    error: "",
+    filters,
+  };
+}
+
+/** `namespace/name`: what people call the backend, without port and kind. */
+function backendName(cluster: ClusterResource): string {
+  const key = cluster.endpoints;
+  return key.slice(0, key.lastIndexOf("/")).replace(/\.lightbackend$/, "");
+}
+
+/**
+ * A route's candidates on a listener: its matches under each of its hostnames that intersects the
+ * listener's. A request that reaches the index already matches the listener's hostname, so matching
+ * the route's own hostname is matching the intersection, and precedence follows the hostname as
+ * written.
+ */
+export function candidatesOf(route: CompiledRoute, listener: TableListener): Candidate[] {
+  const { resource, rules } = route;
+  const hostnames = resource.hostnames.length === 0 ? [""] : resource.hostnames;
+  return hostnames
+    .filter((hostname) => hostnamesIntersect(listener.hostname, hostname))
+    .flatMap((hostname) =>
+      rules.flatMap((rule, ruleIndex) =>
+        (resource.rules[ruleIndex]?.matches ?? []).map((match, matchIndex): Candidate => ({
+          listener,
+          rule,
+          matchIndex,
+          hostname,
+          pathType: match.path.type,
+          path: match.path.value,
+          method: match.method ?? "",
+          headers: flatten(match.headers),
+          query: flatten(match.query),
+          created: resource.created,
+        }))
+      )
+    );
+}
+
+function flatten(values: readonly { name: string; value: string }[] | undefined): string[] {
+  return values === undefined ? [] : values.flatMap(({ name, value }) => [name, value]);
+}
