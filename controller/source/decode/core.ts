@@ -29,25 +29,20 @@ import {
   string,
   stringMap,
 } from "./decoder.ts";
-import * as format from "./formats.ts";
+
+const text = string();
 
 export const referenceGrantSpec = object<ReferenceGrant["spec"]>({
-  from: required(list(
-    object<ReferenceGrant["spec"]["from"][number]>({
-      group: required(format.group),
-      kind: required(format.kind),
-      namespace: required(format.namespaceName),
-    }),
-    { min: 1, max: 16 },
-  )),
-  to: required(list(
-    object<ReferenceGrant["spec"]["to"][number]>({
-      group: required(format.group),
-      kind: required(format.kind),
-      name: optional(format.objectName),
-    }),
-    { min: 1, max: 16 },
-  )),
+  from: required(list(object<ReferenceGrant["spec"]["from"][number]>({
+    group: required(text),
+    kind: required(text),
+    namespace: required(text),
+  }))),
+  to: required(list(object<ReferenceGrant["spec"]["to"][number]>({
+    group: required(text),
+    kind: required(text),
+    name: optional(text),
+  }))),
 });
 
 const port = integer(1, 65535);
@@ -155,18 +150,9 @@ export const secretBody: Decoder<Pick<Secret, "type" | "data">> = (value, at) =>
 };
 
 export const lightBackendSpec = object<LightBackend["spec"]>({
-  protocol: defaulted(oneOf("http1", "h2c"), () => "http1"),
-  endpoints: required(list(
-    object<LightBackend["spec"]["endpoints"][number]>({
-      address: required(string({
-        min: 1,
-        max: 253,
-        pattern:
-          /^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*|[0-9a-fA-F:.]+)$/,
-        what: "an IP address or a lower-case host name",
-      })),
-      port: required(port),
-    }),
-    { min: 1, max: 16 },
-  )),
+  protocol: required(oneOf("http1", "h2c")),
+  endpoints: required(list(object<LightBackend["spec"]["endpoints"][number]>({
+    address: required(text),
+    port: required(port),
+  }))),
 });

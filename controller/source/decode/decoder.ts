@@ -40,7 +40,8 @@ export function below(at: At, ...keys: (string | number)[]): At {
   return { path: [...at.path, ...keys], report: at.report };
 }
 
-function describe(value: unknown): string {
+/** What a value of the wrong type is, in words. */
+export function describe(value: unknown): string {
   if (Array.isArray(value)) return "a list";
   if (value === null || value === undefined) return "nothing";
   if (typeof value === "object") return "an object";

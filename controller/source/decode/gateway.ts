@@ -1,4 +1,4 @@
-/** GatewayClass and Gateway, with the CEL rules of their v1.7.0 CRDs. */
+/** GatewayClass and Gateway, as their schemas admitted them. */
 import type {
   Gateway,
   GatewayAddress,
@@ -11,14 +11,8 @@ import type {
   RouteNamespaces,
   SecretRef,
 } from "../../model/objects.ts";
-import { GATEWAY_GROUP } from "../../model/objects.ts";
 import {
   anyJson,
-  type At,
-  below,
-  check,
-  defaulted,
-  fail,
   integer,
   list,
   object,
@@ -30,132 +24,70 @@ import {
 } from "./decoder.ts";
 import * as format from "./formats.ts";
 
-const classParameters = object<ParametersRef>({
-  group: required(format.group),
-  kind: required(format.kind),
-  name: required(format.objectName),
-  namespace: optional(format.namespaceName),
+const text = string();
+
+const parametersRef = object<ParametersRef>({
+  group: required(text),
+  kind: required(text),
+  name: required(text),
+  namespace: optional(text),
 });
 
 export const gatewayClassSpec = object<GatewayClass["spec"]>({
-  controllerName: required(format.controllerName),
-  description: optional(string({ max: 64 })),
-  parametersRef: optional(classParameters),
+  controllerName: required(text),
+  description: optional(text),
+  parametersRef: optional(parametersRef),
 });
 
 const selector = object<LabelSelector>({
   matchLabels: optional(stringMap),
   matchExpressions: optional(list(object<NonNullable<LabelSelector["matchExpressions"]>[number]>({
-    key: required(string()),
-    operator: required(string()),
-    values: optional(list(string())),
+    key: required(text),
+    operator: required(text),
+    values: optional(list(text)),
   }))),
 });
 
-const routeNamespaces = object<RouteNamespaces>({
-  from: defaulted(oneOf("All", "Selector", "Same"), () => "Same"),
-  selector: optional(selector),
-});
-
-const groupKind = object<RouteGroupKind>({
-  group: defaulted(format.group, () => GATEWAY_GROUP),
-  kind: required(format.kind),
-});
-
 const allowedRoutes = object<GatewayListener["allowedRoutes"]>({
-  namespaces: defaulted(routeNamespaces, () => ({ from: "Same" })),
-  kinds: optional(list(groupKind, { max: 8 })),
+  namespaces: required(object<RouteNamespaces>({
+    from: required(oneOf("All", "Selector", "Same")),
+    selector: optional(selector),
+  })),
+  kinds: optional(list(object<RouteGroupKind>({ group: required(text), kind: required(text) }))),
 });
 
-const secretRef = object<SecretRef>({
-  group: defaulted(format.group, () => ""),
-  kind: defaulted(format.kind, () => "Secret"),
-  name: required(format.objectName),
-  namespace: optional(format.namespaceName),
+const tls = object<ListenerTls>({
+  mode: required(oneOf("Terminate", "Passthrough")),
+  certificateRefs: optional(list(object<SecretRef>({
+    group: required(text),
+    kind: required(text),
+    name: required(text),
+    namespace: optional(text),
+  }))),
+  options: optional(stringMap),
 });
 
-const tls = check(
-  object<ListenerTls>({
-    mode: defaulted(oneOf("Terminate", "Passthrough"), () => "Terminate"),
-    certificateRefs: optional(list(secretRef, { max: 64 })),
-    options: optional(stringMap),
-  }),
-  (value, at) => {
-    const refs = value.certificateRefs?.length ?? 0;
-    const options = Object.keys(value.options ?? {}).length;
-    if (value.mode === "Terminate" && refs === 0 && options === 0) {
-      fail(at, "certificateRefs or options must be given when mode is Terminate");
-    }
-  },
-);
-
-const listener = check(
-  object<GatewayListener>({
-    name: required(format.sectionName),
-    port: required(integer(1, 65535)),
-    protocol: required(format.protocol),
-    hostname: optional(format.hostname),
-    tls: optional(tls),
-    allowedRoutes: defaulted(allowedRoutes, () => ({ namespaces: { from: "Same" } })),
-  }),
-  listenerRules,
-);
-
-function listenerRules(value: GatewayListener, at: At): void {
-  const { protocol } = value;
-  if (["HTTP", "TCP", "UDP"].includes(protocol) && value.tls !== undefined) {
-    fail(below(at, "tls"), `tls must not be given for protocol ${protocol}; use HTTPS or TLS`);
-  }
-  if (protocol === "HTTPS" && value.tls !== undefined && value.tls.mode !== "Terminate") {
-    fail(below(at, "tls", "mode"), "tls.mode must be Terminate for protocol HTTPS");
-  }
-  if (protocol === "TLS" && value.tls === undefined) fail(at, "tls.mode must be given for TLS");
-  if (["TCP", "UDP"].includes(protocol) && value.hostname !== undefined) {
-    fail(below(at, "hostname"), `hostname must not be given for protocol ${protocol}`);
-  }
-}
-
-const listeners = check(
-  list(listener, { min: 1, max: 64, unique: { by: (l) => l.name, what: "listener name" } }),
-  (value, at) => {
-    const seen = new Map<string, string>();
-    value.forEach((l, index) => {
-      const combination = `${l.port}/${l.protocol}/${l.hostname ?? ""}`;
-      const other = seen.get(combination);
-      if (other !== undefined) {
-        const host = l.hostname === undefined ? "no hostname" : `hostname ${l.hostname}`;
-        fail(
-          below(at, index),
-          `port ${l.port}, protocol ${l.protocol} and ${host} are those of listener "${other}" ` +
-            "too; the combination must be unique",
-        );
-      }
-      seen.set(combination, l.name);
-    });
-  },
-);
-
-const address = object<GatewayAddress>({
-  type: defaulted(string({ min: 1, max: 253 }), () => "IPAddress"),
-  value: optional(string({ max: 253 })),
+const listener = object<GatewayListener>({
+  name: required(text),
+  port: required(integer(1, 65535)),
+  protocol: required(text),
+  hostname: optional(format.hostname),
+  tls: optional(tls),
+  allowedRoutes: required(allowedRoutes),
 });
 
 export const gatewaySpec = object<Gateway["spec"]>({
-  gatewayClassName: required(format.objectName),
-  listeners: required(listeners),
-  addresses: optional(list(address, { max: 16 })),
+  gatewayClassName: required(text),
+  listeners: required(list(listener)),
+  addresses: optional(list(object<GatewayAddress>({
+    type: required(text),
+    value: optional(text),
+  }))),
   infrastructure: optional(
     object<NonNullable<Gateway["spec"]["infrastructure"]>>({
       labels: optional(stringMap),
       annotations: optional(stringMap),
-      parametersRef: optional(
-        object<ParametersRef>({
-          group: required(format.group),
-          kind: required(format.kind),
-          name: required(format.objectName),
-          namespace: optional(format.namespaceName),
-        }),
-      ),
+      parametersRef: optional(parametersRef),
     }),
   ),
   tls: optional(

@@ -15,6 +15,7 @@ import {
 } from "../../model/objects.ts";
 import type { Batch, Problem } from "../batch.ts";
 import { contentSignature } from "../kinds.ts";
+import { CrdSet } from "../schema/crd_set.ts";
 import { parseManifest } from "./manifest.ts";
 import { readObjects } from "./read_object.ts";
 import { objectUid } from "./uid.ts";
@@ -71,6 +72,7 @@ export class ManifestSet {
   readonly #dirty = new Set<string>();
 
   readonly #known: ReadonlyMap<string, Remembered>;
+  readonly #crds = new CrdSet();
 
   constructor(options: ManifestSetOptions) {
     this.#now = options.now;
@@ -106,7 +108,13 @@ export class ManifestSet {
     }
     let unreadable = manifest.errors.length > 0;
     for (const document of manifest.documents) {
-      for (const read of readObjects(document, { file, problems: state.problems })) {
+      for (
+        const read of readObjects(document, {
+          file,
+          problems: state.problems,
+          crds: this.#crds,
+        })
+      ) {
         switch (read.kind) {
           case "object":
             this.#add(state, read.key, {

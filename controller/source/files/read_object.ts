@@ -4,6 +4,7 @@ import type { Problem } from "../batch.ts";
 import { asRecord, below, FAIL, type Finding, type Path } from "../decode/decoder.ts";
 import { metadata } from "../decode/metadata.ts";
 import { kindRow, KINDS } from "../kinds.ts";
+import type { CrdSet } from "../schema/crd_set.ts";
 import type { ManifestDocument } from "./manifest.ts";
 import { objectUid } from "./uid.ts";
 
@@ -20,6 +21,8 @@ export type ReadObject =
 export interface ReadOptions {
   file: string;
   problems: Problem[];
+  /** Judges custom resources. */
+  crds: CrdSet;
 }
 
 /** Reads the objects of a document; problems are added to `options.problems`. */
@@ -39,7 +42,7 @@ interface Place {
   path: Path;
 }
 
-function readObject(place: Place, { file, problems }: ReadOptions): ReadObject {
+function readObject(place: Place, { file, problems, crds }: ReadOptions): ReadObject {
   const { document, value, path } = place;
   // Known once the metadata is read; problems before that have a place only.
   const known: { object?: string } = {};
@@ -81,8 +84,10 @@ function readObject(place: Place, { file, problems }: ReadOptions): ReadObject {
     report({ severity: "error", path: [...path, "apiVersion"], message });
     return { kind: "invalid", key };
   }
+  const admitted = crds.admit(value, { group, kind, version, at });
+  if (admitted === FAIL) return { kind: "invalid", key };
   const { name, namespace, labels } = meta;
-  const decoded = row.decode(value, {
+  const decoded = row.decode(admitted, {
     at,
     meta: {
       name,

@@ -54,7 +54,7 @@ const HUNG_UP = "socket hang up";
 /** Binds and accepts. Rejects when the address cannot be bound. */
 export function listenTls(options: TlsServerOptions): Promise<BoundSocket> {
   const server = createServer({
-    ALPNProtocols: ["http/1.1"],
+    ALPNProtocols: ["http/1.1", "http/1.0"],
     minVersion: "TLSv1.2",
     // A client that closes its side has gone: an end of a request that nobody waits for any more
     // looks the same, and must free what it holds at once.
