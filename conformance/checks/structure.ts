@@ -4,7 +4,7 @@
  * at most 30 lines, and that the paths that the documents name exist.
  */
 
-import { withFeatureTable } from "./readme.ts";
+import { withFeatureList } from "./readme.ts";
 
 /** Folder → folders it may import from, itself included; the most specific folder counts. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -128,8 +128,8 @@ for (const path of paths) {
   if (path.includes("/") && !TOP_LEVEL.includes(top)) problems.push(`${top}: not a folder of ours`);
 }
 const readme = await Deno.readTextFile("README.md");
-if (withFeatureTable(readme) !== readme) {
-  problems.push("README.md: the feature table is stale; run deno task docs");
+if (withFeatureList(readme) !== readme) {
+  problems.push("README.md: the feature list is stale; run deno task docs");
 }
 for (const problem of problems.sort()) console.error(problem);
 console.log(`${paths.length} files, ${problems.length} problems`);
