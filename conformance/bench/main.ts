@@ -24,4 +24,4 @@ for (const name of asked) {
 }
 console.log("");
 for (const verdict of verdicts) console.log(formatVerdict(verdict));
-Deno.exit(verdicts.every(({ ok }) => ok) ? 0 : 1);
+Deno.exit(verdicts.every(({ outcome }) => outcome === "pass") ? 0 : 1);

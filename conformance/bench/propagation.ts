@@ -6,7 +6,7 @@
 import { proxyAddress, startStack } from "../../deploy/standalone/stack.ts";
 import { LOCAL_PORT, routeManifest, writeManifests } from "./manifests.ts";
 import { Probe, until } from "./probe.ts";
-import { fixed, quantile } from "./statistics.ts";
+import { fixed, outcomeOf, quantile } from "./statistics.ts";
 import type { Verdict } from "./statistics.ts";
 
 const SAMPLES = 200;
@@ -39,12 +39,12 @@ export async function benchPropagation(print: (line: string) => void): Promise<V
         name: `propagation at ${routes} routes, p50`,
         measured: `${fixed(median)} ms`,
         target: `≤ ${p50} ms`,
-        ok: median <= p50,
+        outcome: outcomeOf(median <= p50),
       }, {
         name: `propagation at ${routes} routes, answers other than 404 before and 200 after`,
         measured: String(unexpected),
         target: "0",
-        ok: unexpected === 0,
+        outcome: outcomeOf(unexpected === 0),
       });
     }
     return verdicts;

@@ -11,17 +11,35 @@ export function median(samples: readonly number[]): number {
   return quantile(samples, 0.5);
 }
 
+/**
+ * How far samples move: the spread of all but the lowest and the highest, as a share of their
+ * median. One disturbed round does not decide, a drifting machine does. Needs five samples.
+ */
+export function drift(samples: readonly number[]): number {
+  const middle = [...samples].sort((a, b) => a - b).slice(1, -1);
+  if (middle.length < 3) throw new RangeError("drift needs five samples");
+  return (Math.max(...middle) - Math.min(...middle)) / median(middle);
+}
+
 /** One target with what was measured. */
 export interface Verdict {
   name: string;
   measured: string;
   target: string;
-  ok: boolean;
+  /** `noisy`: the machine moved too much to say. */
+  outcome: "pass" | "miss" | "noisy";
 }
 
+const WORDS = { pass: "PASS", miss: "MISS", noisy: "????" } as const;
+
 /** `PASS  name: measured (target …)`. */
-export function formatVerdict({ name, measured, target, ok }: Verdict): string {
-  return `${ok ? "PASS" : "MISS"}  ${name}: ${measured} (target ${target})`;
+export function formatVerdict({ name, measured, target, outcome }: Verdict): string {
+  return `${WORDS[outcome]}  ${name}: ${measured} (target ${target})`;
+}
+
+/** The outcome of a figure that is either within its target or not. */
+export function outcomeOf(ok: boolean): Verdict["outcome"] {
+  return ok ? "pass" : "miss";
 }
 
 /** `12.3`. */
