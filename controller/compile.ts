@@ -10,7 +10,8 @@ import { decideRoute, type RouteDecision } from "./attach/routes.ts";
 import { CompileMemo } from "./compile_memo.ts";
 import { endpointSet } from "./model/endpoints.ts";
 import { keyOf, objectKey } from "./model/objects.ts";
-import { attachedRoutes, resolvedBackends, scopeContent } from "./model/scope.ts";
+import { attachedRoutes, countRoutes, scopeContent } from "./model/scope.ts";
+import type { RouteParts } from "./model/scope.ts";
 import type { CertificateMaterial, Desired, ScopeContent } from "./publish/types.ts";
 import type { DesiredStatus } from "./status/desired.ts";
 import { gatewayStatus, type StatusAddress } from "./status/gateway.ts";
@@ -75,7 +76,8 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
   for (const [name, decision] of classes) {
     statuses.set(objectKey("GatewayClass", "", name), gatewayClassStatus(decision));
   }
-  const counts = countRoutes(routes);
+  const parts = routes.map((decision) => memo.parts(decision));
+  const counts = countRoutes(parts);
   for (const decision of gateways.values()) {
     const { meta } = decision.gateway;
     const status = gatewayStatus(decision, {
@@ -86,12 +88,11 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
     });
     statuses.set(keyOf(decision.gateway), status);
   }
-  for (const decision of routes) {
-    const status = memo.status(decision, () => httpRouteStatus(decision, controllerName));
-    statuses.set(keyOf(decision.route), status);
+  for (const { decision, key } of parts) {
+    statuses.set(key, memo.status(decision, () => httpRouteStatus(decision, controllerName)));
   }
   return {
-    ...buildModel({ gateways, routes }, { view, memo }),
+    ...buildModel({ gateways, parts }, { view, memo }),
     statuses,
     diagnostics: diagnose(view, { classes, gateways, routes }),
   };
@@ -103,18 +104,18 @@ interface Decisions {
 }
 
 function buildModel(
-  { gateways, routes }: Decisions,
+  { gateways, parts }: Pick<Decisions, "gateways"> & { parts: readonly RouteParts[] },
   { view, memo }: { view: ClusterView; memo: CompileMemo },
 ) {
-  const attached = attachedRoutes(routes);
+  const attached = attachedRoutes(parts);
   const scopes = new Map<string, ScopeContent>();
   const endpoints = new Map<string, EndpointSet>();
   const certificates = new Map<string, CertificateMaterial>();
   for (const decision of gateways.values()) {
     const served = attached.get(decision.scope) ?? [];
     scopes.set(decision.scope, scopeContent({ ...decision, routes: served }, memo));
-    for (const route of served) {
-      for (const backend of resolvedBackends(route.decision)) {
+    for (const { route } of served) {
+      for (const backend of route.backends) {
         if (endpoints.has(backend.endpoints)) continue;
         endpoints.set(backend.endpoints, endpointSet(backend, view));
       }
@@ -127,25 +128,6 @@ function buildModel(
     }
   }
   return { scopes, endpoints, certificates };
-}
-
-/** Scope → listener → accepted routes, whether the listener is served or not. */
-function countRoutes(routes: readonly RouteDecision[]): Map<string, Map<string, number>> {
-  const counts = new Map<string, Map<string, number>>();
-  for (const { parents } of routes) {
-    const counted = new Set<string>();
-    for (const { gateway, listeners } of parents) {
-      for (const { listener } of listeners) {
-        const id = `${gateway.scope} ${listener.name}`;
-        if (counted.has(id)) continue;
-        counted.add(id);
-        const count = counts.get(gateway.scope) ?? new Map<string, number>();
-        counts.set(gateway.scope, count);
-        count.set(listener.name, (count.get(listener.name) ?? 0) + 1);
-      }
-    }
-  }
-  return counts;
 }
 
 interface DiagnoseInput extends Decisions {

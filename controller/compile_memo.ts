@@ -12,6 +12,8 @@ import type { GatewayDecision } from "./attach/gateways.ts";
 import type { RouteDecision } from "./attach/routes.ts";
 import type { HttpRouteResource } from "../shared/snapshot/schema.ts";
 import type { HttpRoute, Kind } from "./model/objects.ts";
+import { routeParts } from "./model/scope.ts";
+import type { RouteParts } from "./model/scope.ts";
 import type { HttpRouteStatus } from "./status/http_route.ts";
 import type { ClusterView } from "./store/view.ts";
 
@@ -40,6 +42,7 @@ export class CompileMemo {
   /** null = not ours. */
   #routes = new WeakMap<HttpRoute, RouteDecision | null>();
   readonly #statuses = new WeakMap<RouteDecision, HttpRouteStatus>();
+  readonly #parts = new WeakMap<RouteDecision, RouteParts>();
   readonly #resources = new WeakMap<RouteDecision, Map<string, HttpRouteResource>>();
 
   constructor(certificates: CertificateCache = new WeakMap()) {
@@ -73,6 +76,13 @@ export class CompileMemo {
     let status = this.#statuses.get(decision);
     if (status === undefined) this.#statuses.set(decision, status = make());
     return status;
+  }
+
+  /** What the model needs of a route's decision. */
+  parts(decision: RouteDecision): RouteParts {
+    let parts = this.#parts.get(decision);
+    if (parts === undefined) this.#parts.set(decision, parts = routeParts(decision));
+    return parts;
   }
 
   /** The resource of a route in a scope; the same object as long as its decision is. */

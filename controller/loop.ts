@@ -59,6 +59,8 @@ export class ControllerLoop {
   readonly #latch = new ProgrammedLatch();
   readonly #memo = new CompileMemo();
   readonly #statuses = new Map<string, StoredStatus>();
+  /** What {@linkcode ControllerLoop.#statuses} was made of. */
+  #desired: CompileResult["statuses"] = new Map();
   /** Fleet port → monotonic milliseconds until which it is not used. */
   readonly #quarantine = new Map<number, number>();
   /** Source name → its problems. */
@@ -68,7 +70,8 @@ export class ControllerLoop {
   #oversize: ReadonlyMap<string, string> = new Map();
   #exhausted: ReadonlyMap<string, string> = new Map();
   #binds: Allocated = new Map();
-  #result: CompileResult | undefined;
+  /** The last compile, with what it read. */
+  #compiled: { view: ClusterView; fleet: string; result: CompileResult } | undefined;
   #dirty = false;
   #running = false;
   #leading = false;
@@ -126,7 +129,7 @@ export class ControllerLoop {
       scopes: Object.fromEntries(this.#published),
       proxies: this.#options.fleet.reports(),
       problems: this.#allProblems(),
-      diagnostics: [...this.#result?.diagnostics ?? []],
+      diagnostics: [...this.#compiled?.result.diagnostics ?? []],
     };
   }
 
@@ -198,8 +201,16 @@ export class ControllerLoop {
     this.#holdStatuses();
   }
 
+  /** Compiles, unless nothing that a compile reads is different from last time. */
   #compile(view: ClusterView): CompileResult {
     const { controllerName, statusAddress } = this.#options;
+    const fleet = view.list("Gateway").map(({ meta: { namespace, name, generation } }) => {
+      const scope = gatewayScope(namespace, name);
+      const obstacle = this.#oversize.get(scope) ?? this.#exhausted.get(scope) ?? "";
+      return `${scope} ${this.#latch.programmed(scope, generation)} ${obstacle}`;
+    }).join("\n");
+    const last = this.#compiled;
+    if (last !== undefined && last.view === view && last.fleet === fleet) return last.result;
     const result = compile(view, {
       controllerName,
       memo: this.#memo,
@@ -207,7 +218,7 @@ export class ControllerLoop {
       obstacle: (scope) => this.#oversize.get(scope) ?? this.#exhausted.get(scope),
       addresses: () => [{ type: "IPAddress", value: statusAddress }],
     });
-    this.#result = result;
+    this.#compiled = { view, fleet, result };
     return result;
   }
 
@@ -293,11 +304,14 @@ export class ControllerLoop {
     const { statuses } = this.#compile(this.#store.view());
     for (const key of this.#statuses.keys()) if (!statuses.has(key)) this.#statuses.delete(key);
     for (const [key, desired] of statuses) {
+      // The compiler gives the same object as long as nothing that it says is different.
+      if (this.#desired.get(key) === desired) continue;
       const before = this.#statuses.get(key);
       const after = mergeStatus(before, desired, { now: clock.now(), controllerName });
       if (after === before) continue;
       this.#statuses.set(key, after);
       metrics.statusUpdates.inc();
     }
+    this.#desired = statuses;
   }
 }

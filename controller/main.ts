@@ -92,6 +92,9 @@ export async function runController(
     loop.onBatch(`inline ${index}`, loadInline(text, `inline ${index}`));
   }
   const sources = new Map<string, FilesSource>();
+  /** Something is different from what was saved last. */
+  let changed = true;
+  let saved: string | undefined;
   for (const path of config.manifests) {
     const source = await startFilesSource({
       path,
@@ -104,16 +107,21 @@ export async function runController(
           });
         }
         loop.onBatch(path, batch);
+        changed = true;
       },
     });
     sources.set(path, source);
   }
   const save = async () => {
+    if (!changed && publisher.lineage === saved) return;
+    changed = false;
+    saved = publisher.lineage;
     const known = new Map([...sources.values()].flatMap((source) => [...source.memory()]));
     // Until it leads, the lineage of the last run stays the one to link a new stream to.
-    await memory.save({ known, lineage: publisher.lineage ?? memory.lineage }).catch((error) =>
-      log.warn("memory_not_saved", { error: errorMessage(error) })
-    );
+    await memory.save({ known, lineage: publisher.lineage ?? memory.lineage }).catch((error) => {
+      changed = true;
+      log.warn("memory_not_saved", { error: errorMessage(error) });
+    });
   };
   // At once: ages break ties between routes, so that a forgotten one is another version.
   await save();

@@ -16,27 +16,78 @@ import { keyOf, type KubeObject } from "./objects.ts";
 
 /** Attached to a Gateway: a route with the served listeners that accepted it. */
 export interface Attached {
+  route: RouteParts;
+  listeners: ReadonlySet<string>;
+}
+
+/** What the model needs of a route's decision, worked out once per decision. */
+export interface RouteParts {
   decision: RouteDecision;
-  listeners: Set<string>;
+  /** `<Kind>/<namespace>/<name>`. */
+  key: string;
+  /** Resource id. */
+  id: string;
+  source: SourceObject;
+  /** The backends that can be talked to. */
+  backends: readonly ResolvedBackend[];
+  /** Scope → the served listeners that accepted it; one entry however many parentRefs name it. */
+  served: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Scope → every listener that accepted it, served or not. */
+  accepted: ReadonlyMap<string, ReadonlySet<string>>;
+}
+
+export function routeParts(decision: RouteDecision): RouteParts {
+  const { route, rules, parents } = decision;
+  const served = new Map<string, Set<string>>();
+  const accepted = new Map<string, Set<string>>();
+  const put = (map: Map<string, Set<string>>, scope: string, name: string) => {
+    const names = map.get(scope);
+    if (names === undefined) map.set(scope, new Set([name]));
+    else names.add(name);
+  };
+  for (const { gateway, listeners } of parents) {
+    for (const { listener, usable } of listeners) {
+      put(accepted, gateway.scope, listener.name);
+      if (usable) put(served, gateway.scope, listener.name);
+    }
+  }
+  return {
+    decision,
+    key: keyOf(route),
+    id: httpRouteId(route.meta.namespace, route.meta.name),
+    source: sourceOf(route),
+    backends: rules.flatMap(({ backends }) =>
+      backends.flatMap(({ decision }) => decision.ok ? [decision] : [])
+    ),
+    served,
+    accepted,
+  };
 }
 
 /** Routes that each scope serves, by `<scope>`, in order of namespace and name. */
-export function attachedRoutes(routes: readonly RouteDecision[]): Map<string, Attached[]> {
+export function attachedRoutes(routes: readonly RouteParts[]): Map<string, Attached[]> {
   const scopes = new Map<string, Attached[]>();
-  for (const decision of routes) {
-    for (const parent of decision.parents) {
-      const served = parent.listeners.filter((listener) => listener.usable);
-      if (served.length === 0) continue;
-      const { scope } = parent.gateway;
-      const attached = scopes.get(scope) ?? [];
-      scopes.set(scope, attached);
-      let entry = attached.at(-1);
-      // Several parentRefs of a route can name one Gateway; its resource is one.
-      if (entry?.decision !== decision) attached.push(entry = { decision, listeners: new Set() });
-      for (const { listener } of served) entry.listeners.add(listener.name);
+  for (const route of routes) {
+    for (const [scope, listeners] of route.served) {
+      const attached = scopes.get(scope);
+      if (attached === undefined) scopes.set(scope, [{ route, listeners }]);
+      else attached.push({ route, listeners });
     }
   }
   return scopes;
+}
+
+/** Scope → listener → accepted routes, whether the listener is served or not. */
+export function countRoutes(routes: readonly RouteParts[]): Map<string, Map<string, number>> {
+  const counts = new Map<string, Map<string, number>>();
+  for (const { accepted } of routes) {
+    for (const [scope, listeners] of accepted) {
+      let count = counts.get(scope);
+      if (count === undefined) counts.set(scope, count = new Map());
+      for (const name of listeners) count.set(name, (count.get(name) ?? 0) + 1);
+    }
+  }
+  return counts;
 }
 
 /** A Gateway with the routes that it serves. */
@@ -69,13 +120,10 @@ export function scopeContent(
     if (resource === undefined) continue;
     put(listenerId(namespace, name, resource.name), { resource, source: sourceOf(gateway) });
   }
-  for (const { decision, listeners: names } of routes) {
-    const { route } = decision;
-    put(httpRouteId(route.meta.namespace, route.meta.name), {
-      resource: memo.resource({ decision, scope }, () => httpRouteResource(decision, names)),
-      source: sourceOf(route),
-    });
-    for (const backend of resolvedBackends(decision)) {
+  for (const { route: { decision, id, source, backends }, listeners: names } of routes) {
+    resources.set(id, memo.resource({ decision, scope }, () => httpRouteResource(decision, names)));
+    sources.set(id, source);
+    for (const backend of backends) {
       if (resources.has(backend.cluster)) continue;
       const { source } = backend;
       const object = source.kind === "Service" ? source.service : source.backend;
@@ -83,13 +131,6 @@ export function scopeContent(
     }
   }
   return { resources, sources };
-}
-
-/** The backends of a route that can be talked to. */
-export function resolvedBackends({ rules }: RouteDecision): ResolvedBackend[] {
-  return rules.flatMap(({ backends }) =>
-    backends.flatMap(({ decision }) => decision.ok ? [decision] : [])
-  );
 }
 
 /** A listener as the snapshot holds it; undefined when it is not served. */

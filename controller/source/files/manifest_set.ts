@@ -35,6 +35,8 @@ interface FileState {
 interface Emitted {
   object: KubeObject;
   signature: string;
+  /** Hash of the signature, once somebody asked. */
+  hash?: string;
 }
 
 export interface SetFileOptions {
@@ -85,10 +87,11 @@ export class ManifestSet {
    */
   memory(): Map<string, Remembered> {
     const memory = new Map<string, Remembered>();
-    for (const [key, { object, signature }] of this.#emitted) {
+    for (const [key, emitted] of this.#emitted) {
+      const { object, signature } = emitted;
       if (object.kind === "Secret") continue;
       const { generation, created } = object.meta;
-      memory.set(key, { generation, created, content: hashOf(signature) });
+      memory.set(key, { generation, created, content: emitted.hash ??= hashOf(signature) });
     }
     return memory;
   }
