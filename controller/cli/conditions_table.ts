@@ -22,8 +22,9 @@ export interface ShownStatus {
   }[];
 }
 
-/** The rows of one object. */
-export function conditionRows(object: string, shown: ShownStatus): ConditionRow[] {
+/** The rows of one object; a cluster-scoped one has no namespace to show. */
+export function conditionRows(key: string, shown: ShownStatus): ConditionRow[] {
+  const object = key.replace("//", "/");
   const rows = (part: string, conditions: readonly DesiredCondition[] = []): ConditionRow[] =>
     conditions.map(({ type, status, reason, message }) => ({
       object,
