@@ -3,12 +3,18 @@ import type { FleetView } from "./loop.ts";
 import type { Acks } from "./publish/acks.ts";
 
 /** A view of the acknowledgements as they come in. */
-export function fleetView(acks: Acks): FleetView {
+export function fleetView(acks: Pick<Acks, "proxies" | "bindFailures">): FleetView {
   return {
-    readyVersions: () =>
+    readyVersions: (lineage) =>
       [...acks.proxies().values()]
         .filter(({ ready }) => ready)
-        .map(({ scopes }) => new Map([...scopes].map(([scope, { version }]) => [scope, version]))),
+        .map(({ scopes }) =>
+          new Map(
+            [...scopes]
+              .filter(([, ack]) => ack.lineage === lineage)
+              .map(([scope, { version }]) => [scope, version]),
+          )
+        ),
     unusablePorts: () =>
       new Set([...acks.bindFailures().values()].flat().map(({ fleetPort }) => fleetPort)),
     reports: () =>

@@ -24,7 +24,8 @@ import type { ClusterView } from "./store/view.ts";
 
 /** What the fleet says about itself. */
 export interface FleetView {
-  readyVersions(): ReadyVersions;
+  /** Scope → version per ready proxy; versions of another life of the stream do not count. */
+  readyVersions(lineage: string): ReadyVersions;
   /** Fleet ports that some proxy could not bind. */
   unusablePorts(): ReadonlySet<number>;
   reports(): ProxyReport[];
@@ -72,6 +73,8 @@ export class ControllerLoop {
   #binds: Allocated = new Map();
   /** The last compile, with what it read. */
   #compiled: { view: ClusterView; fleet: string; result: CompileResult } | undefined;
+  /** The life of the stream that versions belong to; empty until something was published. */
+  #lineage = "";
   #dirty = false;
   #running = false;
   #leading = false;
@@ -109,7 +112,8 @@ export class ControllerLoop {
   onFleetChanged(): void {
     const { fleet, clock, metrics } = this.#options;
     const now = clock.monotonic();
-    metrics.readyProxies.set(fleet.readyVersions().length);
+    const ready = fleet.readyVersions(this.#lineage);
+    metrics.readyProxies.set(ready.length);
     const used = new Set([...this.#binds.values()].flatMap((ports) => [...ports.values()]));
     let moved = false;
     for (const port of fleet.unusablePorts()) {
@@ -118,7 +122,7 @@ export class ControllerLoop {
       moved = true;
     }
     if (moved) this.trigger();
-    if (this.#latch.update(fleet.readyVersions(), now)) this.#updateStatuses();
+    if (this.#latch.update(ready, now)) this.#updateStatuses();
     this.#watchGrace();
   }
 
@@ -252,6 +256,7 @@ export class ControllerLoop {
     this.#leading = published.kind === "published";
     metrics.leader.set(this.#leading ? 1 : 0);
     if (published.kind !== "published") return;
+    this.#lineage = published.lineage;
     this.#published.clear();
     for (const [scope, { version, digest, changed }] of published.scopes) {
       this.#published.set(scope, { version, digest });
@@ -285,7 +290,8 @@ export class ControllerLoop {
     if (this.#statusTimer !== undefined || this.#closed) return;
     this.#statusTimer = setTimeout(() => {
       this.#statusTimer = undefined;
-      this.#latch.update(this.#options.fleet.readyVersions(), this.#options.clock.monotonic());
+      const { fleet, clock } = this.#options;
+      this.#latch.update(fleet.readyVersions(this.#lineage), clock.monotonic());
       this.#updateStatuses();
       this.#watchGrace();
     }, STATUS_HOLD);
