@@ -167,3 +167,33 @@ Deno.test("a Secret with a new certificate: new handshakes get it, open connecti
       }
     });
   }));
+
+Deno.test("an HTTPS listener that goes and comes back has its certificate again", async () => {
+  const pair = await certificateFor(HOST);
+  const target = secure(HOST, pair.certificate);
+  const https = [{ name: "tls", port: HTTPS, hostname: HOST, secret: "tls" }];
+  await withOrigin((port) =>
+    withGateway({
+      files: {
+        gateway: gateway({ http: HTTP, https }),
+        backend: backend("hello", port),
+        route: route({ host: HOST, backend: "hello" }),
+        tls: tlsSecret("tls", pair),
+      },
+    }, async (edge) => {
+      await edge.ready();
+      for (let round = 0; round < 2; round++) {
+        assertEquals((await get(target, { host: HOST })).body, "hello");
+        await edge.save("gateway", gateway({ http: HTTP }));
+        await eventually("the listener is gone", () =>
+          get(target, { host: HOST }).then(() => false, () => true));
+        await edge.save("gateway", gateway({ http: HTTP, https }));
+        await eventually("the listener is back", async () => {
+          return (await get(target, { host: HOST }).catch(() =>
+            undefined
+          ))?.body === "hello";
+        });
+      }
+    })
+  );
+});

@@ -131,18 +131,14 @@ export class DataPlane implements ApplyTarget {
   prepare(snapshot: VerifiedSnapshot): () => void {
     const table = compileTable(snapshot, this.#listeners.table(snapshot.scope));
     return () => {
-      const before = this.#listeners.tables();
       this.#listeners.setTable(table);
       this.metrics.snapshotApplied(table.scope, table.version);
-      this.#dropUnused(before);
     };
   }
 
   removeScope(scope: string): void {
-    const before = this.#listeners.tables();
     void this.#listeners.removeScope(scope);
     this.metrics.snapshotRemoved(scope);
-    this.#dropUnused(before);
   }
 
   setEndpoints(key: string, set: EndpointSet): void {
@@ -159,6 +155,10 @@ export class DataPlane implements ApplyTarget {
 
   setCertificate(certificate: OpenedCertificate): void {
     this.#certificates.set(certificate);
+  }
+
+  removeCertificate(slot: string): void {
+    this.#certificates.delete(slot);
   }
 
   bindFailures() {
@@ -204,14 +204,6 @@ export class DataPlane implements ApplyTarget {
       await connection.finished;
     } finally {
       this.#open.delete(connection);
-    }
-  }
-
-  /** Drops certificates that a table referred to and none does any more. */
-  #dropUnused(before: readonly RouteTable[]): void {
-    const now = new Set(this.#listeners.tables().flatMap(({ slots }) => [...slots]));
-    for (const { slots } of before) {
-      for (const slot of slots) if (!now.has(slot)) this.#certificates.delete(slot);
     }
   }
 }

@@ -37,6 +37,9 @@ export class RecordingTarget implements ApplyTarget {
   setCertificate(certificate: OpenedCertificate): void {
     this.certificates.set(certificate.slot, certificate);
   }
+  removeCertificate(slot: string): void {
+    this.certificates.delete(slot);
+  }
   bindFailures() {
     return [];
   }

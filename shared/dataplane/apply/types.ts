@@ -39,6 +39,8 @@ export interface ApplyTarget {
   /** Binds what is missing, then closes what is gone; a failed bind is reported by `bindFailures`. */
   setBinds(scope: string, binds: BindMap): Promise<void>;
   setCertificate(certificate: OpenedCertificate): void;
+  /** No listener refers to the slot any more. */
+  removeCertificate(slot: string): void;
   /** Fleet ports that could not be bound, for the heartbeat. */
   bindFailures(): { scope: string; port: number; fleetPort: number; error: string }[];
   /** True when every applied scope has its sockets bound and the keys of its TLS slots. */

@@ -39,7 +39,8 @@ export interface ValueStoreOptions {
 
 interface Held {
   order: { lineage: string; epoch: number; sequence: number };
-  payload: ValuePayload | undefined;
+  /** Of a secret: as it came, sealed. */
+  payload: ValuePayload;
   /** The data plane has it. */
   given: boolean;
 }
@@ -53,8 +54,10 @@ export class ValueStore {
   readonly #options: ValueStoreOptions;
   readonly #held = new Map<string, Held>();
   readonly #waiters = new Set<Waiter>();
-  /** Endpoint set key → clusters that refer to it. */
+  /** Subject → clusters or listeners that refer to it. */
   readonly #uses = new Map<string, number>();
+  /** What is being given again; a swap waits for it. */
+  readonly #giving = new Set<Promise<void>>();
   #consumptions: Consumption[] = [];
 
   constructor(options: ValueStoreOptions) {
@@ -96,13 +99,13 @@ export class ValueStore {
     const payload = await this.#verify(subject, message, held);
     if (payload === undefined) return;
     const { lineage, epoch, sequence, value } = payload;
-    const order = { lineage, epoch, sequence };
+    const next: Held = { order: { lineage, epoch, sequence }, payload, given: false };
     if (value.kind === "secret") {
-      await this.#giveSecret(value);
-      this.#held.set(subject, { order, payload: undefined, given: true });
+      // Held only once it opened: what does not open meets no need.
+      await this.#give(next);
+      this.#held.set(subject, next);
       this.#options.onTaken(subject, "secret");
     } else {
-      const next: Held = { order, payload, given: false };
       this.#held.set(subject, next);
       await this.#give(next);
       this.#options.onTaken(subject, value.kind, message);
@@ -141,10 +144,9 @@ export class ValueStore {
 
   async #give(held: Held): Promise<void> {
     const { target } = this.#options;
-    const payload = held.payload;
-    if (payload === undefined) return;
     held.given = true;
-    const { key, value } = payload;
+    const { key, value } = held.payload;
+    if (value.kind === "secret") return await this.#giveSecret(value);
     try {
       if (value.kind === "endpoints") target.setEndpoints(key, value);
       else if (value.kind === "bind") await target.setBinds(key, value);
@@ -171,18 +173,21 @@ export class ValueStore {
     }
   }
 
-  #giveAgain(key: string, held: Held): void {
-    this.#give(held).catch((error) => {
-      if (!(error instanceof RefusalError)) throw error;
-      this.#options.onRefused(valueSubject("endpoints", key), error);
-    });
+  #giveAgain(subject: string, held: Held): void {
+    const giving = this.#give(held)
+      .catch((error) => {
+        if (!(error instanceof RefusalError)) throw error;
+        this.#options.onRefused(subject, error);
+      })
+      .finally(() => this.#giving.delete(giving));
+    this.#giving.add(giving);
   }
 
   #evict(): void {
     if (this.#held.size <= MAX_HELD) return;
     for (const [subject] of this.#held) {
       const name = valueOfSubject(subject);
-      if (name?.kind !== "endpoints" || this.#uses.has(name.key)) continue;
+      if (name?.kind !== "endpoints" || this.#uses.has(subject)) continue;
       this.#held.delete(subject);
       return this.#options.target.removeEndpoints(name.key);
     }
@@ -205,15 +210,16 @@ export class ValueStore {
   }
 
   /** Resolves with true when all needs are met, with false after `timeout` ms. */
-  waitFor(needs: readonly Need[], timeout: number): Promise<boolean> {
+  async waitFor(needs: readonly Need[], timeout: number): Promise<boolean> {
+    await Promise.all(this.#giving);
     const missing = new Map<string, Need>();
     // The last need of a subject is the newest: the list follows the versions.
     for (const need of needs) {
       if (this.#isSatisfied(need)) missing.delete(need.subject);
       else missing.set(need.subject, need);
     }
-    if (missing.size === 0) return Promise.resolve(true);
-    return new Promise((resolve) => {
+    if (missing.size === 0) return true;
+    return await new Promise((resolve) => {
       const waiter: Waiter = {
         missing,
         done: (complete) => {
@@ -233,25 +239,28 @@ export class ValueStore {
 
   /** Before a swap: what the scope now refers to is given to the data plane. */
   retain(resources: Resources, changed: ReadonlySet<string> | undefined): void {
-    for (const key of endpointKeys(resources, changed)) {
-      this.#uses.set(key, (this.#uses.get(key) ?? 0) + 1);
-      const held = this.#held.get(valueSubject("endpoints", key));
-      if (held !== undefined && !held.given) this.#giveAgain(key, held);
+    for (const subject of referredSubjects(resources, changed)) {
+      this.#uses.set(subject, (this.#uses.get(subject) ?? 0) + 1);
+      const held = this.#held.get(subject);
+      if (held !== undefined && !held.given) this.#giveAgain(subject, held);
     }
   }
 
   /** After a swap: what nothing refers to any more is taken away. */
   release(resources: Resources, changed: ReadonlySet<string> | undefined): void {
-    for (const key of endpointKeys(resources, changed)) {
-      const uses = (this.#uses.get(key) ?? 0) - 1;
+    const { target } = this.#options;
+    for (const subject of referredSubjects(resources, changed)) {
+      const uses = (this.#uses.get(subject) ?? 0) - 1;
       if (uses > 0) {
-        this.#uses.set(key, uses);
+        this.#uses.set(subject, uses);
         continue;
       }
-      this.#uses.delete(key);
-      const held = this.#held.get(valueSubject("endpoints", key));
+      this.#uses.delete(subject);
+      const held = this.#held.get(subject);
       if (held !== undefined) held.given = false;
-      this.#options.target.removeEndpoints(key);
+      const name = valueOfSubject(subject);
+      if (name?.kind === "endpoints") target.removeEndpoints(name.key);
+      else if (name?.kind === "secret") target.removeCertificate(name.key);
     }
   }
 
@@ -261,18 +270,16 @@ export class ValueStore {
   }
 }
 
-function* endpointKeys(
+/** Subjects of the endpoint sets and certificates that (changed) resources refer to. */
+function* referredSubjects(
   resources: Resources,
   changed: ReadonlySet<string> | undefined,
 ): Generator<string> {
-  if (changed === undefined) {
-    for (const resource of resources.values()) {
-      if (resource.kind === "cluster") yield resource.endpoints;
-    }
-    return;
-  }
-  for (const id of changed) {
+  for (const id of changed ?? resources.keys()) {
     const resource = resources.get(id);
-    if (resource?.kind === "cluster") yield resource.endpoints;
+    if (resource?.kind === "cluster") yield valueSubject("endpoints", resource.endpoints);
+    else if (resource?.kind === "listener") {
+      for (const slot of resource.certificates ?? []) yield valueSubject("secret", slot);
+    }
   }
 }
