@@ -3,8 +3,9 @@ import { stringify } from "@std/yaml";
 
 export const HOST = "bench.example.com";
 
-/** The Gateway's declared port and where standalone serves it. */
-export const GATEWAY_PORT = 80;
+/** The Gateway's declared port. */
+const GATEWAY_PORT = 80;
+/** Where standalone serves it. */
 export const LOCAL_PORT = 8080;
 
 const metadata = (name: string) => ({ name, namespace: "bench" });

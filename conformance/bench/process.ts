@@ -61,18 +61,6 @@ export async function cpuSeconds(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) / TICKS;
 }
 
-/** Resident memory of a process in MiB. */
-export async function residentMiB(pid: number): Promise<number> {
-  const status = await Deno.readTextFile(`/proc/${pid}/status`);
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024;
-}
-
-/** Direct children of a process. */
-export async function childrenOf(pid: number): Promise<number[]> {
-  const text = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`);
-  return text.trim().split(" ").filter((part) => part !== "").map(Number);
-}
-
 /** Pins a process with all its threads to a core. */
 export async function pin(pid: number, core: number): Promise<void> {
   await new Deno.Command("taskset", {

@@ -1,13 +1,10 @@
 /** Which messages go to the bus together. */
 import { snapshotSubject } from "../../shared/bus/subjects.ts";
-import { MAX_CHUNKS, splitMessage } from "../../shared/snapshot/chunks.ts";
+import { splitMessage } from "../../shared/snapshot/chunks.ts";
 import { HEADER } from "../../shared/snapshot/envelope.ts";
-import type { OutMessage } from "../../shared/bus/transport.ts";
+import { MAX_BATCH, type OutMessage } from "../../shared/bus/transport.ts";
 import type { ScopePlan } from "./plan_scope.ts";
 import type { OversizeScope } from "./result.ts";
-
-/** The bus refuses more messages in one batch (10199). */
-export const MAX_BATCH = MAX_CHUNKS;
 
 /** Header and index bytes that the bus stores with a message, roughly. */
 const MESSAGE_OVERHEAD = 512;

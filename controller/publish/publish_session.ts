@@ -2,11 +2,11 @@
 import type { Clock } from "../../shared/lib/clock.ts";
 import type { Logger } from "../../shared/lib/log.ts";
 import { EPOCH_SUBJECT } from "../../shared/bus/subjects.ts";
-import { BusError, type OutMessage } from "../../shared/bus/transport.ts";
+import { BusError, MAX_BATCH, type OutMessage } from "../../shared/bus/transport.ts";
 import { HEADER } from "../../shared/snapshot/envelope.ts";
 import { fleetScope } from "../../shared/snapshot/ids.ts";
 import { KeySet } from "../../shared/snapshot/keys.ts";
-import { groupPlans, isFirstChunk, MAX_BATCH, type SizedPlan, sizePlan } from "./batches.ts";
+import { groupPlans, isFirstChunk, type SizedPlan, sizePlan } from "./batches.ts";
 import { catalogueContent } from "./catalogue.ts";
 import { raiseEpoch, stillLeading, type Term } from "./leadership.ts";
 import { neededSubjects } from "./needs.ts";

@@ -82,6 +82,9 @@ export interface BusReader {
   close(): Promise<void>;
 }
 
+/** At most this many messages in an atomic batch: the bus refuses more (10199). */
+export const MAX_BATCH = 1000;
+
 /** What a batch is fenced by: stale either way, the bus refuses all of it. */
 export interface BatchFence {
   /** The stream's last sequence. */
@@ -97,7 +100,7 @@ export interface BusWriter extends BusReader {
   readonly maxBody: number;
   /** Creates or updates every stream. @returns names of those that were created. */
   ensureStreams(): Promise<StreamName[]>;
-  /** Stores all or none of at most 1,000 messages of LGW_CURRENT. @throws {BusError} */
+  /** Stores all or none of at most {@linkcode MAX_BATCH} messages of LGW_CURRENT. @throws {BusError} */
   publishBatch(messages: readonly OutMessage[], fence: BatchFence): Promise<{ sequence: number }>;
   /** Stores one message if the subject's last sequence is the expected one (0 = none). */
   publishFenced(message: OutMessage, expectedSequence: number): Promise<number>;

@@ -23,12 +23,11 @@ import {
   type BusWriter,
   type ConsumeOptions,
   type Consumption,
+  MAX_BATCH,
   type OutMessage,
   type StreamInfo,
 } from "./transport.ts";
 
-/** At most this many messages in an atomic batch (10199 above). */
-export const MAX_BATCH = 1000;
 /** Room for headers in a message of the server's max_payload, bytes. */
 const HEADER_ROOM = 8192;
 const PING_INTERVAL = 3000;

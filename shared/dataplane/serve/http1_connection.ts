@@ -81,15 +81,6 @@ export function openHttp1(
   };
 }
 
-/** Serves a connection until it is gone. Never rejects. */
-export function serveHttp1(
-  stream: ByteStream,
-  info: InboundConnection,
-  options: Http1Options,
-): Promise<void> {
-  return openHttp1(stream, info, options).finished;
-}
-
 class Http1Connection {
   readonly #stream: ByteStream;
   readonly #info: InboundConnection;

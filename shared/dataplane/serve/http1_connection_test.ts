@@ -12,7 +12,7 @@ import {
 } from "./testing_http1.ts";
 import type { Handle } from "./testing_http1.ts";
 
-Deno.test("serveHttp1() answers pipelined requests in order on one connection", async () => {
+Deno.test("openHttp1() answers pipelined requests in order on one connection", async () => {
   await withServer(echo, async (server) => {
     const text = await ask(
       server,
@@ -28,7 +28,7 @@ Deno.test("serveHttp1() answers pipelined requests in order on one connection", 
   });
 });
 
-Deno.test("serveHttp1() frames streamed answers by length, chunks or the connection's end", async () => {
+Deno.test("openHttp1() frames streamed answers by length, chunks or the connection's end", async () => {
   const chunks = (length: number): Handle => () => {
     const parts = ["hello ", "", "world"];
     const body = {
@@ -66,7 +66,7 @@ Deno.test("serveHttp1() frames streamed answers by length, chunks or the connect
   }
 });
 
-Deno.test("serveHttp1() answers heads it refuses with a status and closes", async () => {
+Deno.test("openHttp1() answers heads it refuses with a status and closes", async () => {
   const refused: [string, number][] = [
     ["GET / HTTP/1.1\r\n\r\n", 400],
     ["GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400],
@@ -86,7 +86,7 @@ Deno.test("serveHttp1() answers heads it refuses with a status and closes", asyn
   }, { maxBodyBytes: 1000 });
 });
 
-Deno.test("serveHttp1() cuts clients that send a head, a body or nothing too slowly", async () => {
+Deno.test("openHttp1() cuts clients that send a head, a body or nothing too slowly", async () => {
   await withServer(echo, async (server) => {
     for (
       const text of ["", "GET / HT", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"]
@@ -118,7 +118,7 @@ Deno.test("listenTls() cuts a handshake that does not finish", async () => {
   }, { headTimeout: 60 });
 });
 
-Deno.test("serveHttp1() sends 100 Continue when the body is wanted", async () => {
+Deno.test("openHttp1() sends 100 Continue when the body is wanted", async () => {
   await withServer(echo, async (server) => {
     const conn = await dial(server);
     await send(
@@ -131,7 +131,7 @@ Deno.test("serveHttp1() sends 100 Continue when the body is wanted", async () =>
   });
 });
 
-Deno.test("serveHttp1() closes after an answer that leaves the body unread, without losing it", async () => {
+Deno.test("openHttp1() closes after an answer that leaves the body unread, without losing it", async () => {
   const early: Handle = () =>
     Promise.resolve({ status: 403, body: new TextEncoder().encode("no") });
   await withServer(early, async (server) => {
@@ -143,7 +143,7 @@ Deno.test("serveHttp1() closes after an answer that leaves the body unread, with
   });
 });
 
-Deno.test("serveHttp1() tells the core when the client goes away", async () => {
+Deno.test("openHttp1() tells the core when the client goes away", async () => {
   let aborted: () => void;
   const gone = new Promise<void>((resolve) => aborted = resolve);
   let entered: () => void;
@@ -166,7 +166,7 @@ Deno.test("serveHttp1() tells the core when the client goes away", async () => {
   });
 });
 
-Deno.test("serveHttp1() stops reading from the core while the client does not read", async () => {
+Deno.test("openHttp1() stops reading from the core while the client does not read", async () => {
   const chunk = new Uint8Array(64 * 1024);
   let reads = 0;
   let stalled: () => void;

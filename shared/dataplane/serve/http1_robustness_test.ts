@@ -11,7 +11,7 @@ import {
 } from "./testing_http1.ts";
 import type { Handle } from "./testing_http1.ts";
 
-Deno.test("serveHttp1() answers 408 when a body stalls", async () => {
+Deno.test("openHttp1() answers 408 when a body stalls", async () => {
   const failing: Handle = async (request) => {
     const problem = await readBody(request).then(() => "", (error) => String(error.kind));
     return { status: 408, body: new TextEncoder().encode(problem), close: true };
@@ -22,7 +22,7 @@ Deno.test("serveHttp1() answers 408 when a body stalls", async () => {
   }, { bodyIdleTimeout: 60 });
 });
 
-Deno.test("serveHttp1() cuts a client that goes on sending and never reads", async () => {
+Deno.test("openHttp1() cuts a client that goes on sending and never reads", async () => {
   // The body's bytes must not keep the deadline of the answer away.
   const both: Handle = (request) => {
     void readBody(request).catch(() => {});
@@ -77,7 +77,7 @@ Deno.test("ServedHttp1.drain() closes idle connections and lets a running reques
   });
 });
 
-Deno.test("serveHttp1() sends no header that would end its line, and no length with a 204", async () => {
+Deno.test("openHttp1() sends no header that would end its line, and no length with a 204", async () => {
   const headers: Record<string, string[]> = {
     "/crlf": ["x", "a\r\nset-cookie: b"],
     "/low": ["x", "a\u010d\u010ab"],

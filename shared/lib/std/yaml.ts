@@ -3,7 +3,7 @@
  * for why. Code that needs line numbers of a document uses `yaml` itself
  * (`controller/source/files`).
  */
-import { parse as parseYaml, parseAllDocuments, stringify as stringifyYaml } from "yaml";
+import { parse as parseYaml, stringify as stringifyYaml } from "yaml";
 
 /** Parses one YAML document. Throws a `SyntaxError` with line and column when it is malformed. */
 export function parse(content: string): unknown {
@@ -12,18 +12,6 @@ export function parse(content: string): unknown {
   } catch (error) {
     throw new SyntaxError((error as Error).message, { cause: error });
   }
-}
-
-/** Parses a stream of YAML documents, empty ones left out. */
-export function parseAll(content: string): unknown[] {
-  const values: unknown[] = [];
-  for (const document of parseAllDocuments(content)) {
-    const problem = document.errors[0];
-    if (problem !== undefined) throw new SyntaxError(problem.message, { cause: problem });
-    const value: unknown = document.toJS();
-    if (value !== null && value !== undefined) values.push(value);
-  }
-  return values;
 }
 
 /** Options of {@linkcode stringify}; the names are those of `@std/yaml`. */
