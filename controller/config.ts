@@ -1,4 +1,6 @@
 /** What a controller is told at start. */
+import type { LogLevel } from "../shared/lib/log.ts";
+import { parseLogLevel } from "../shared/lib/log_level.ts";
 import { parseBusAccess } from "../shared/bus/access.ts";
 import type { BusAccess } from "../shared/bus/access.ts";
 import { parsePublicKey } from "../shared/secrets/fleet_key.ts";
@@ -31,6 +33,7 @@ export interface ControllerConfig {
   stateDir: string;
   /** 0 = any free port. */
   adminPort: number;
+  logLevel: LogLevel;
 }
 
 const KEYS = [
@@ -44,6 +47,7 @@ const KEYS = [
   "statusAddress",
   "stateDir",
   "adminPort",
+  "logLevel",
 ] as const;
 
 /** Checks a bootstrap value. Throws a `ParseError` that names the setting. */
@@ -69,5 +73,6 @@ export function parseControllerConfig(value: unknown): ControllerConfig {
       max: 65_535,
       fallback: 0,
     }),
+    logLevel: parseLogLevel(config.logLevel, "logLevel"),
   };
 }

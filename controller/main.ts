@@ -126,7 +126,12 @@ export async function runController(
   // At once: ages break ties between routes, so that a forgotten one is another version.
   await save();
   const saving = setInterval(save, SAVE_INTERVAL);
-  const admin = serveControllerAdmin({ port: config.adminPort, loop, metrics });
+  const admin = serveControllerAdmin({
+    port: config.adminPort,
+    loop,
+    metrics,
+    onLogLevel: (level) => log.setLevel(level),
+  });
   console.log(JSON.stringify({ adminPort: admin.port }));
   log.info("started", { adminPort: admin.port });
   await Promise.race([ended, publisher.deposed]);
@@ -144,13 +149,19 @@ export async function runController(
 if (import.meta.main) {
   const { value, parentGone } = await readBootstrap(Deno.stdin.readable);
   const config = parseControllerConfig(value);
-  const log = createLogger({ component: "controller" });
+  const log = createLogger({ component: "controller", level: config.logLevel });
   surviveUncaught(log);
   const signalled = new Promise<void>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       Deno.addSignalListener(signal, () => resolve());
     }
   });
-  await runController(config, { ended: Promise.race([parentGone, signalled]), log });
-  Deno.exit(0);
+  try {
+    await runController(config, { ended: Promise.race([parentGone, signalled]), log });
+    Deno.exit(0);
+  } catch (error) {
+    // The guard above would keep a process that never started.
+    log.error("failed", { error: errorMessage(error) });
+    Deno.exit(1);
+  }
 }

@@ -3,6 +3,8 @@ import { parseBusAccess } from "../shared/bus/access.ts";
 import type { BusAccess } from "../shared/bus/access.ts";
 import { parsePrivateKey } from "../shared/secrets/fleet_key.ts";
 import type { FleetPrivateKey } from "../shared/secrets/fleet_key.ts";
+import { parseLogLevel } from "../shared/lib/log_level.ts";
+import type { LogLevel } from "../shared/lib/log.ts";
 import {
   parseBoolean,
   parseInteger,
@@ -27,6 +29,9 @@ export interface ProxyConfig {
   /** Folder for the verified copy of snapshots; holds nothing secret. */
   stateDir: string;
   accessLog: boolean;
+  /** Isolates that carry traffic, each on a core of its own. */
+  workers: number;
+  logLevel: LogLevel;
 }
 
 const KEYS = [
@@ -39,7 +44,12 @@ const KEYS = [
   "adminPort",
   "stateDir",
   "accessLog",
+  "workers",
+  "logLevel",
 ] as const;
+
+/** More than any machine that one proxy should fill. */
+const MAX_WORKERS = 64;
 
 /** Checks a bootstrap value. Throws a `ParseError` that names the setting. */
 export function parseProxyConfig(value: unknown): ProxyConfig {
@@ -59,5 +69,12 @@ export function parseProxyConfig(value: unknown): ProxyConfig {
     }),
     stateDir: parseString(config.stateDir, "stateDir"),
     accessLog: parseBoolean(config.accessLog, "accessLog", false),
+    workers: parseInteger(config.workers, {
+      path: "workers",
+      min: 1,
+      max: MAX_WORKERS,
+      fallback: 1,
+    }),
+    logLevel: parseLogLevel(config.logLevel, "logLevel"),
   };
 }

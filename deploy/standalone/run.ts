@@ -14,6 +14,7 @@ interface RunOptions {
   dir?: string[];
   state?: string;
   proxies: number;
+  workers: number;
   accessLog: boolean;
   verbose: boolean;
 }
@@ -28,6 +29,7 @@ function parseArguments(args: readonly string[]): RunOptions {
     .option("--dir <path...>", "manifests to serve (file or folder) instead of the quick start")
     .option("--state <folder>", "keep keys, streams and history here between runs")
     .option("--proxies <n>", "number of proxies, on 127.0.0.1, 127.0.0.2, …", "1")
+    .option("--workers <n>", "workers per proxy, each on a core of its own", "1")
     .option("--access-log", "print a JSON line for every request", false)
     .option("--verbose", "print the log of every process", false)
     .addHelpText(
@@ -38,15 +40,17 @@ function parseArguments(args: readonly string[]): RunOptions {
         "\nWhile it runs: deno task cli status, explain, history.",
     );
   command.parse([...args], { from: "user" });
-  const { dir, state, proxies, accessLog, verbose } = command.opts<
-    Omit<RunOptions, "proxies"> & { proxies: string }
+  const { dir, state, proxies, workers, accessLog, verbose } = command.opts<
+    Omit<RunOptions, "proxies" | "workers"> & { proxies: string; workers: string }
   >();
-  const count = Number(proxies);
-  if (!Number.isInteger(count) || count < 1 || count > 16) {
-    command.error("--proxies: expected an integer from 1 to 16");
-  }
+  const count = (value: string, name: string) => {
+    const number = Number(value);
+    if (Number.isInteger(number) && number >= 1 && number <= 16) return number;
+    return command.error(`${name}: expected an integer from 1 to 16`);
+  };
   return {
-    proxies: count,
+    proxies: count(proxies, "--proxies"),
+    workers: count(workers, "--workers"),
     accessLog,
     verbose,
     ...(dir === undefined ? {} : { dir }),
@@ -98,6 +102,7 @@ async function main(): Promise<void> {
       manifests: await Promise.all((options.dir ?? [SAMPLES]).map((path) => Deno.realPath(path))),
       inlineManifests: tls === undefined ? [] : [tls.manifest],
       proxies: options.proxies,
+      workers: options.workers,
       accessLog: options.accessLog,
       env: Deno.env,
       onProgress: (message) => print(`… ${message}`),

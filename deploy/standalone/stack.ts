@@ -27,6 +27,8 @@ export interface StackOptions {
   inlineManifests?: readonly string[];
   /** Number of proxies; the first binds 127.0.0.1, the second 127.0.0.2, … Default 1. */
   proxies?: number;
+  /** Isolates per proxy that carry traffic. Default 1. */
+  workers?: number;
   /** Folder for the signing key and the streams; kept. Default: a temporary one, removed. */
   stateDir?: string;
   accessLog?: boolean;
@@ -59,6 +61,8 @@ const MODULES = {
   controller: new URL("../../controller/main.ts", import.meta.url).pathname,
   proxy: new URL("../../proxy/main.ts", import.meta.url).pathname,
 };
+/** A worker reads its modules when it starts, with the permissions of the process. */
+const WORKER_MODULES = new URL("../../shared", import.meta.url).pathname;
 
 /** Address that the n-th proxy binds, from 0. */
 export function proxyAddress(index: number): string {
@@ -99,7 +103,7 @@ class StackBuilder {
   }
 
   async start(): Promise<Stack> {
-    const { env, proxies: count = 1 } = this.#options;
+    const { env, proxies: count = 1, workers = 1 } = this.#options;
     this.#stateDir = this.#options.stateDir ?? await Deno.makeTempDir({ prefix: "lgw-" });
     await Deno.mkdir(this.#stateDir, { recursive: true, mode: 0o700 });
     this.#stateDir = await Deno.realPath(this.#stateDir);
@@ -153,6 +157,7 @@ class StackBuilder {
           bindAddress: proxyAddress(index),
           stateDir,
           accessLog: this.#options.accessLog ?? false,
+          workers,
         },
       });
     }));
@@ -302,7 +307,7 @@ function controllerFlags({ manifests, stateDir, busHost }: ControllerReach): str
 function proxyFlags(stateDir: string): string[] {
   return [
     "--allow-net",
-    `--allow-read=${stateDir}`,
+    `--allow-read=${stateDir},${WORKER_MODULES}`,
     `--allow-write=${stateDir}`,
     // A request's signal aborts only when its client went away, not when it was answered.
     "--unstable-no-legacy-abort",
