@@ -1,5 +1,5 @@
 /** A controller process: manifests in, signed snapshots on the bus out, statuses on request. */
-import { openNatsBus } from "../shared/bus/transport_nats.ts";
+import { openBus } from "../shared/bus/open_bus.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
 import { systemClock } from "../shared/lib/clock.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
@@ -56,7 +56,7 @@ export async function runController(
   const lock = await acquireLock(`${config.stateDir}/controller.lock`, log);
   const memory = await Memory.load(`${config.stateDir}/controller.json`);
   const metrics = new ControllerMetrics();
-  const bus = openNatsBus({
+  const bus = openBus({
     access: config.bus,
     name: "controller",
     log,

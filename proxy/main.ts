@@ -1,5 +1,5 @@
 /** A proxy process: a thin host of the data plane. Holds no Kubernetes credentials. */
-import { openNatsBus } from "../shared/bus/transport_nats.ts";
+import { openBus } from "../shared/bus/open_bus.ts";
 import { ApplyLoop } from "../shared/dataplane/apply/apply_loop.ts";
 import { LastGood } from "../shared/dataplane/apply/last_good.ts";
 import { createDataPlane } from "../shared/dataplane/data_plane.ts";
@@ -27,7 +27,7 @@ export async function runProxy(
 ): Promise<void> {
   const { ended, log } = options;
   const dataPlane = await createHost(config, log);
-  const bus = openNatsBus({
+  const bus = openBus({
     access: config.bus,
     name: config.name,
     log,

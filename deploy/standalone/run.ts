@@ -1,12 +1,12 @@
 /** `deno task run`: a working gateway on this machine, without a cluster. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { errorMessage } from "../../shared/lib/log.ts";
 import { parse } from "@std/yaml";
 import { startBackends } from "./start_backends.ts";
 import { quickstartGuide, servedPorts, servedSummary } from "./guide.ts";
 import { quickstartSecret } from "./quickstart_secret.ts";
 import { startStack } from "./stack.ts";
-import type { Stack } from "./stack.ts";
+import type { BusKind, Stack } from "./stack.ts";
 
 const SAMPLES = new URL("../samples/quickstart", import.meta.url).pathname;
 
@@ -15,6 +15,7 @@ interface RunOptions {
   state?: string;
   proxies: number;
   workers: number;
+  bus?: BusKind;
   accessLog: boolean;
   verbose: boolean;
 }
@@ -30,6 +31,10 @@ function parseArguments(args: readonly string[]): RunOptions {
     .option("--state <folder>", "keep keys, streams and history here between runs")
     .option("--proxies <n>", "number of proxies, on 127.0.0.1, 127.0.0.2, …", "1")
     .option("--workers <n>", "workers per proxy, each on a core of its own", "1")
+    .addOption(
+      new Option("--bus <kind>", "what carries snapshots; default: nats where there is a server")
+        .choices(["nats", "file"]),
+    )
     .option("--access-log", "print a JSON line for every request", false)
     .option("--verbose", "print the log of every process", false)
     .addHelpText(
@@ -40,7 +45,7 @@ function parseArguments(args: readonly string[]): RunOptions {
         "\nWhile it runs: deno task cli status, explain, history.",
     );
   command.parse([...args], { from: "user" });
-  const { dir, state, proxies, workers, accessLog, verbose } = command.opts<
+  const { dir, state, proxies, workers, bus, accessLog, verbose } = command.opts<
     Omit<RunOptions, "proxies" | "workers"> & { proxies: string; workers: string }
   >();
   const count = (value: string, name: string) => {
@@ -53,6 +58,7 @@ function parseArguments(args: readonly string[]): RunOptions {
     workers: count(workers, "--workers"),
     accessLog,
     verbose,
+    ...(bus === undefined ? {} : { bus }),
     ...(dir === undefined ? {} : { dir }),
     ...(state === undefined ? {} : { state }),
   };
@@ -103,6 +109,7 @@ async function main(): Promise<void> {
       inlineManifests: tls === undefined ? [] : [tls.manifest],
       proxies: options.proxies,
       workers: options.workers,
+      ...(options.bus === undefined ? {} : { bus: options.bus }),
       accessLog: options.accessLog,
       env: Deno.env,
       onProgress: (message) => print(`… ${message}`),

@@ -9,7 +9,11 @@ import type { BusRole } from "../../shared/bus/permissions.ts";
 import { permissionsFor } from "../../shared/bus/permissions.ts";
 import { launchServer } from "../../shared/bus/server/launch.ts";
 import type { LaunchedServer } from "../../shared/bus/server/launch.ts";
+import { fileBusFolder, fileBusUrl } from "../../shared/bus/open_bus.ts";
+import { hubSocket } from "../../shared/bus/transport_file.ts";
 import { locateOptionsFromEnv, locateServer } from "../../shared/bus/server/locate.ts";
+import type { LocatedServer } from "../../shared/bus/server/locate.ts";
+import { errorMessage } from "../../shared/lib/log.ts";
 import { systemClock } from "../../shared/lib/clock.ts";
 import { parseInteger, parseObject } from "../../shared/lib/parse.ts";
 import { runtimeFolder, unlinkStackFile, writeStackFile } from "../../shared/bus/stack_file.ts";
@@ -32,6 +36,11 @@ export interface StackOptions {
   /** Folder for the signing key and the streams; kept. Default: a temporary one, removed. */
   stateDir?: string;
   accessLog?: boolean;
+  /**
+   * What carries snapshots: a nats-server of the stack's own, or files in the state folder. Default:
+   * a nats-server where one can be had. `NATS_URL` names a server of the user's instead.
+   */
+  bus?: BusKind;
   /** What private keys are sealed to on the bus. Secret. Default: a new one. */
   fleetKey?: FleetPrivateKey;
   env: Pick<Deno.Env, "get">;
@@ -41,11 +50,13 @@ export interface StackOptions {
   onLog?: (process: string, line: string) => void;
 }
 
+export type BusKind = "nats" | "file";
+
 /** A running stack. */
 export interface Stack {
   readonly stateDir: string;
   readonly natsUrl: string;
-  /** Undefined when `NATS_URL` names a server of the user's. */
+  /** Undefined when `NATS_URL` names a server of the user's, and with files. */
   readonly bus: KeptAlive<LaunchedServer> | undefined;
   readonly controller: KeptAlive<Child>;
   readonly proxies: readonly KeptAlive<Child>[];
@@ -113,7 +124,7 @@ class StackBuilder {
       reader: credentials({ role: "reader", user: "reader" }),
     };
     const external = env.get("NATS_URL");
-    const url = external === undefined ? await this.#startBus(Object.values(users)) : "";
+    const url = external === undefined ? await this.#openBus(Object.values(users)) : "";
     const access = ({ seed, role }: Credentials): BusAccess =>
       external === undefined ? { url, user: role.user, seed } : accessFromUrl(external, role.user);
     const reader = access(users.reader);
@@ -127,7 +138,7 @@ class StackBuilder {
       flags: controllerFlags({
         manifests: this.#options.manifests,
         stateDir: this.#stateDir,
-        busHost: new URL(reader.url).hostname,
+        busUrl: reader.url,
       }),
       bootstrap: {
         fleet: FLEET,
@@ -147,7 +158,7 @@ class StackBuilder {
       await Deno.mkdir(stateDir, { recursive: true, mode: 0o700 });
       return await this.#keep(`proxy-${index}`, {
         script: MODULES.proxy,
-        flags: proxyFlags(stateDir),
+        flags: proxyFlags(stateDir, reader.url),
         bootstrap: {
           name: `proxy-${index}`,
           fleet: FLEET,
@@ -187,12 +198,25 @@ class StackBuilder {
     if (this.#temporary) await Deno.remove(this.#stateDir, { recursive: true });
   }
 
-  async #startBus(users: readonly Credentials[]): Promise<string> {
+  /** The address of a bus of our own. */
+  async #openBus(users: readonly Credentials[]): Promise<string> {
+    const { bus, env } = this.#options;
+    const folder = `${this.#stateDir}/bus`;
+    if (bus === "file") return await fileBus(folder);
     this.#progress("looking for nats-server");
-    const located = await locateServer({
-      ...locateOptionsFromEnv(this.#options.env),
-      onProgress: (message) => this.#progress(message),
-    });
+    let located: LocatedServer;
+    try {
+      const onProgress = (message: string) => this.#progress(message);
+      located = await locateServer({ ...locateOptionsFromEnv(env), onProgress });
+    } catch (error) {
+      if (bus === "nats") throw error;
+      this.#progress(`${errorMessage(error)}\nwithout a nats-server: snapshots travel in files`);
+      return await fileBus(folder);
+    }
+    return await this.#startServer(located, users);
+  }
+
+  async #startServer(located: LocatedServer, users: readonly Credentials[]): Promise<string> {
     this.#progress(`starting nats-server ${located.version}`);
     let port: number | undefined;
     const bus = await KeptAlive.start({
@@ -283,6 +307,11 @@ class StackBuilder {
   }
 }
 
+async function fileBus(folder: string): Promise<string> {
+  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+  return fileBusUrl(folder);
+}
+
 function credentials(role: BusRole): Credentials {
   const pair = nkeys.createUser();
   return { seed: new TextDecoder().decode(pair.getSeed()), nkey: pair.getPublicKey(), role };
@@ -291,12 +320,14 @@ function credentials(role: BusRole): Credentials {
 interface ControllerReach {
   manifests: readonly string[];
   stateDir: string;
-  busHost: string;
+  busUrl: string;
 }
 
-function controllerFlags({ manifests, stateDir, busHost }: ControllerReach): string[] {
+function controllerFlags({ manifests, stateDir, busUrl }: ControllerReach): string[] {
+  const folder = fileBusFolder(busUrl);
+  const bus = folder === undefined ? new URL(busUrl).hostname : `unix:${hubSocket(folder)}`;
   return [
-    `--allow-net=127.0.0.1,localhost,${busHost}`,
+    `--allow-net=127.0.0.1,localhost,${bus}`,
     `--allow-read=${[...manifests, stateDir].join(",")}`,
     `--allow-write=${stateDir}`,
     // Debugging switches of the YAML parser, which it looks up by itself.
@@ -304,11 +335,13 @@ function controllerFlags({ manifests, stateDir, busHost }: ControllerReach): str
   ];
 }
 
-function proxyFlags(stateDir: string): string[] {
+function proxyFlags(stateDir: string, busUrl: string): string[] {
+  const bus = fileBusFolder(busUrl);
   return [
     "--allow-net",
-    `--allow-read=${stateDir},${WORKER_MODULES}`,
-    `--allow-write=${stateDir}`,
+    `--allow-read=${[stateDir, WORKER_MODULES, ...bus === undefined ? [] : [bus]].join(",")}`,
+    // The folder of a bus is read; writing is for its socket.
+    `--allow-write=${[stateDir, ...bus === undefined ? [] : [hubSocket(bus)]].join(",")}`,
     // A request's signal aborts only when its client went away, not when it was answered.
     "--unstable-no-legacy-abort",
   ];

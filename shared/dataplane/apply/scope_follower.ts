@@ -179,9 +179,8 @@ export class ScopeFollower {
       this.#needs = payload.needs;
       return;
     }
-    if (this.#applied !== undefined && this.#changed !== undefined) {
-      for (const id of changed) this.#changed.add(id);
-    }
+    // Undefined until a swap has begun: the first one hands over everything.
+    if (this.#changed !== undefined) { for (const id of changed) this.#changed.add(id); }
     this.#needs = [...this.#needs, ...payload.needs];
   }
 
