@@ -2,6 +2,7 @@
 import type { GatewayDecision } from "../attach/gateways.ts";
 import type { ListenerDecision } from "../attach/listeners.ts";
 import { OK, type Outcome, refuse } from "../attach/outcome.ts";
+import type { Overlap } from "../attach/overlaps.ts";
 import type { RouteGroupKind } from "../model/objects.ts";
 import { conditionOf, type DesiredCondition } from "./conditions.ts";
 
@@ -138,7 +139,7 @@ function listenerConditions(
   listener: ListenerDecision,
   { generation, context, decision }: ListenerContext,
 ): DesiredCondition[] {
-  const { accepted, conflicted, resolvedRefs } = listener;
+  const { accepted, conflicted, resolvedRefs, overlap } = listener;
   return [
     conditionOf(accepted, {
       type: "Accepted",
@@ -157,7 +158,19 @@ function listenerConditions(
       generation,
     }),
     conflictedCondition(conflicted, generation),
+    ...(overlap === undefined ? [] : [overlapCondition(overlap, generation)]),
   ];
+}
+
+/** Only there when it is true, as the spec wants it. */
+function overlapCondition({ reason, message }: Overlap, generation: number): DesiredCondition {
+  return {
+    type: "OverlappingTLSConfig",
+    status: "True",
+    reason,
+    message,
+    observedGeneration: generation,
+  };
 }
 
 function listenerInvalid(
