@@ -18,8 +18,10 @@ import { Acks } from "./publish/acks.ts";
 import { FileLock } from "./publish/leadership.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { formatProblem } from "./source/batch.ts";
+import type { Batch } from "./source/batch.ts";
 import { startFilesSource } from "./source/files/files_source.ts";
 import type { FilesSource } from "./source/files/files_source.ts";
+import { withinScope } from "./source/watch_scope.ts";
 import { loadInline } from "./source/files/inline.ts";
 
 /** Milliseconds between looks at a lock that another controller holds. */
@@ -53,6 +55,8 @@ export async function runController(
   options: { ended: Promise<unknown>; log: Logger },
 ): Promise<void> {
   const { ended, log } = options;
+  const { settings } = config;
+  const exactPorts = new Set(config.exactPorts);
   const lock = await acquireLock(`${config.stateDir}/controller.lock`, log);
   const memory = await Memory.load(`${config.stateDir}/controller.json`);
   const metrics = new ControllerMetrics();
@@ -80,16 +84,17 @@ export async function runController(
   const loop = new ControllerLoop({
     publisher,
     fleet: fleetView(acks),
-    controllerName: config.controllerName,
-    statusAddress: config.statusAddress,
-    preferredPort: standalonePort,
+    controllerName: settings.controllerName,
+    statusAddress: settings.statusAddress,
+    preferredPort: (port) => exactPorts.has(port) ? port : standalonePort(port),
     metrics,
     clock: systemClock,
     log,
   });
   acks.onChange(() => loop.onFleetChanged());
+  const take = (source: string, batch: Batch) => loop.onBatch(source, withinScope(batch, settings));
   for (const [index, text] of config.inlineManifests.entries()) {
-    loop.onBatch(`inline ${index}`, loadInline(text, `inline ${index}`));
+    take(`inline ${index}`, loadInline(text, `inline ${index}`));
   }
   const sources = new Map<string, FilesSource>();
   /** Something is different from what was saved last. */
@@ -106,7 +111,7 @@ export async function runController(
             problem: formatProblem(problem),
           });
         }
-        loop.onBatch(path, batch);
+        take(path, batch);
         changed = true;
       },
     });
@@ -157,6 +162,13 @@ if (import.meta.main) {
     }
   });
   try {
+    if (!config.settings.enabled) {
+      // Everything else stays as it is: what is published goes on being served.
+      log.info("disabled", { setting: "k8sGatewayApi.enabled" });
+      console.log(JSON.stringify({ disabled: true }));
+      await Promise.race([parentGone, signalled]);
+      Deno.exit(0);
+    }
     await runController(config, { ended: Promise.race([parentGone, signalled]), log });
     Deno.exit(0);
   } catch (error) {

@@ -3,6 +3,8 @@ import { parseBusAccess } from "../shared/bus/access.ts";
 import type { BusAccess } from "../shared/bus/access.ts";
 import { parsePrivateKey } from "../shared/secrets/fleet_key.ts";
 import type { FleetPrivateKey } from "../shared/secrets/fleet_key.ts";
+import { parseLimits, parseWorkers } from "../shared/config/settings.ts";
+import type { Limits } from "../shared/dataplane/request/limits.ts";
 import { parseLogLevel } from "../shared/lib/log_level.ts";
 import type { LogLevel } from "../shared/lib/log.ts";
 import {
@@ -31,6 +33,7 @@ export interface ProxyConfig {
   accessLog: boolean;
   /** Isolates that carry traffic, each on a core of its own. */
   workers: number;
+  limits: Limits;
   logLevel: LogLevel;
 }
 
@@ -45,11 +48,9 @@ const KEYS = [
   "stateDir",
   "accessLog",
   "workers",
+  "limits",
   "logLevel",
 ] as const;
-
-/** More than any machine that one proxy should fill. */
-const MAX_WORKERS = 64;
 
 /** Checks a bootstrap value. Throws a `ParseError` that names the setting. */
 export function parseProxyConfig(value: unknown): ProxyConfig {
@@ -69,12 +70,8 @@ export function parseProxyConfig(value: unknown): ProxyConfig {
     }),
     stateDir: parseString(config.stateDir, "stateDir"),
     accessLog: parseBoolean(config.accessLog, "accessLog", false),
-    workers: parseInteger(config.workers, {
-      path: "workers",
-      min: 1,
-      max: MAX_WORKERS,
-      fallback: 1,
-    }),
+    workers: parseWorkers(config.workers),
+    limits: parseLimits(config.limits ?? {}, "limits"),
     logLevel: parseLogLevel(config.logLevel, "logLevel"),
   };
 }

@@ -5,7 +5,6 @@ import { LastGood } from "../shared/dataplane/apply/last_good.ts";
 import { createDataPlane } from "../shared/dataplane/data_plane.ts";
 import type { DataPlaneHost } from "../shared/dataplane/host.ts";
 import { AccessLog } from "../shared/dataplane/observe/access_log.ts";
-import { DEFAULT_LIMITS } from "../shared/dataplane/request/limits.ts";
 import { WorkerFleet } from "../shared/dataplane/workers/worker_fleet.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
 import { systemClock } from "../shared/lib/clock.ts";
@@ -77,9 +76,9 @@ export async function runProxy(
 
 /** With one worker the data plane runs in this isolate; with more, this one only directs them. */
 async function createHost(config: ProxyConfig, log: Logger): Promise<DataPlaneHost> {
-  const { bindAddress, workers, logLevel, name } = config;
+  const { bindAddress, workers, limits, logLevel, name } = config;
   const sink = config.accessLog ? standardOutput() : null;
-  const shared = { bindAddress, limits: DEFAULT_LIMITS, clock: systemClock, log };
+  const shared = { bindAddress, limits, clock: systemClock, log };
   if (workers > 1) {
     const logging = { component: COMPONENT, level: logLevel, fields: { proxy: name } };
     return await WorkerFleet.start({ ...shared, workers, logging, accessLog: sink });

@@ -1,5 +1,6 @@
 /** Two workers of one proxy: they share its ports, and every edit reaches both. */
 import { assert, assertEquals } from "@std/assert";
+import { loadSettings } from "../../shared/config/load.ts";
 import { withGateway } from "./harness.ts";
 import type { GatewayUnderTest } from "./harness.ts";
 import { backend, certificateFor, gateway, route, SCOPE, tlsSecret } from "./manifests.ts";
@@ -26,7 +27,7 @@ async function withTwoWorkers(
   try {
     await withGateway(
       {
-        workers: 2,
+        settings: { ...loadSettings({ env: { get: () => undefined } }), workers: 2 },
         files: {
           gateway: gateway({ http: HTTP, https }),
           one: backend("one", one.port),

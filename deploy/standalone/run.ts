@@ -1,5 +1,7 @@
 /** `deno task run`: a working gateway on this machine, without a cluster. */
 import { Command, Option } from "commander";
+import { loadSettings } from "../../shared/config/load.ts";
+import type { Settings } from "../../shared/config/settings.ts";
 import { errorMessage } from "../../shared/lib/log.ts";
 import { parse } from "@std/yaml";
 import { startBackends } from "./start_backends.ts";
@@ -14,7 +16,8 @@ interface RunOptions {
   dir?: string[];
   state?: string;
   proxies: number;
-  workers: number;
+  workers?: number;
+  config?: string;
   bus?: BusKind;
   accessLog: boolean;
   verbose: boolean;
@@ -30,7 +33,8 @@ function parseArguments(args: readonly string[]): RunOptions {
     .option("--dir <path...>", "manifests to serve (file or folder) instead of the quick start")
     .option("--state <folder>", "keep keys, streams and history here between runs")
     .option("--proxies <n>", "number of proxies, on 127.0.0.1, 127.0.0.2, …", "1")
-    .option("--workers <n>", "workers per proxy, each on a core of its own", "1")
+    .option("--workers <n>", "workers per proxy, each on a core of its own")
+    .option("--config <file>", "settings; variables such as LGW_WORKERS override them")
     .addOption(
       new Option("--bus <kind>", "what carries snapshots; default: nats where there is a server")
         .choices(["nats", "file"]),
@@ -45,8 +49,8 @@ function parseArguments(args: readonly string[]): RunOptions {
         "\nWhile it runs: deno task cli status, explain, history.",
     );
   command.parse([...args], { from: "user" });
-  const { dir, state, proxies, workers, bus, accessLog, verbose } = command.opts<
-    Omit<RunOptions, "proxies" | "workers"> & { proxies: string; workers: string }
+  const { dir, state, proxies, workers, config, bus, accessLog, verbose } = command.opts<
+    Omit<RunOptions, "proxies" | "workers"> & { proxies: string; workers?: string }
   >();
   const count = (value: string, name: string) => {
     const number = Number(value);
@@ -55,7 +59,8 @@ function parseArguments(args: readonly string[]): RunOptions {
   };
   return {
     proxies: count(proxies, "--proxies"),
-    workers: count(workers, "--workers"),
+    ...(workers === undefined ? {} : { workers: count(workers, "--workers") }),
+    ...(config === undefined ? {} : { config }),
     accessLog,
     verbose,
     ...(bus === undefined ? {} : { bus }),
@@ -85,8 +90,28 @@ function isWorthShowing(line: string): boolean {
   }
 }
 
+/** The file and the environment, and over them what the command line says. */
+async function settingsOf({ config, workers, accessLog }: RunOptions): Promise<Settings> {
+  const settings = loadSettings({
+    env: Deno.env,
+    ...(config === undefined
+      ? {}
+      : { file: { path: config, text: await Deno.readTextFile(config) } }),
+  });
+  return {
+    ...settings,
+    accessLog: accessLog || settings.accessLog,
+    ...(workers === undefined ? {} : { workers }),
+  };
+}
+
 async function main(): Promise<void> {
   const options = parseArguments(Deno.args);
+  const settings = await settingsOf(options);
+  if (!settings.controller.enabled) {
+    console.log("k8sGatewayApi.enabled is false: nothing to run");
+    return;
+  }
   const quickstart = options.dir === undefined;
   const stop = Promise.withResolvers<void>();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
@@ -108,9 +133,8 @@ async function main(): Promise<void> {
       manifests: await Promise.all((options.dir ?? [SAMPLES]).map((path) => Deno.realPath(path))),
       inlineManifests: tls === undefined ? [] : [tls.manifest],
       proxies: options.proxies,
-      workers: options.workers,
+      settings,
       ...(options.bus === undefined ? {} : { bus: options.bus }),
-      accessLog: options.accessLog,
       env: Deno.env,
       onProgress: (message) => print(`… ${message}`),
       onLog: logLine({ verbose: options.verbose, print }),

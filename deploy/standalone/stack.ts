@@ -17,6 +17,9 @@ import { errorMessage } from "../../shared/lib/log.ts";
 import { systemClock } from "../../shared/lib/clock.ts";
 import { parseInteger, parseObject } from "../../shared/lib/parse.ts";
 import { runtimeFolder, unlinkStackFile, writeStackFile } from "../../shared/bus/stack_file.ts";
+import { ConfigError, loadSettings } from "../../shared/config/load.ts";
+import type { Settings } from "../../shared/config/settings.ts";
+import { serverManifests } from "./server_gateway.ts";
 import { generateFleetKey, publicHalf } from "../../shared/secrets/fleet_key.ts";
 import type { FleetPrivateKey } from "../../shared/secrets/fleet_key.ts";
 import { createSigner, generateSigningKey } from "../../shared/snapshot/keys.ts";
@@ -31,11 +34,10 @@ export interface StackOptions {
   inlineManifests?: readonly string[];
   /** Number of proxies; the first binds 127.0.0.1, the second 127.0.0.2, … Default 1. */
   proxies?: number;
-  /** Isolates per proxy that carry traffic. Default 1. */
-  workers?: number;
+  /** What an operator configures. Default: `loadSettings()` of nothing. */
+  settings?: Settings;
   /** Folder for the signing key and the streams; kept. Default: a temporary one, removed. */
   stateDir?: string;
-  accessLog?: boolean;
   /**
    * What carries snapshots: a nats-server of the stack's own, or files in the state folder. Default:
    * a nats-server where one can be had. `NATS_URL` names a server of the user's instead.
@@ -114,7 +116,13 @@ class StackBuilder {
   }
 
   async start(): Promise<Stack> {
-    const { env, proxies: count = 1, workers = 1 } = this.#options;
+    const { env, proxies: count = 1 } = this.#options;
+    const settings = this.#options.settings ?? loadSettings({ env: { get: () => undefined } });
+    const { controller: own, server, logLevel } = settings;
+    if (server.ip !== undefined && count > 1) {
+      throw new ConfigError(`server.ip: ${count} proxies need an address each; leave it out`);
+    }
+    const addressOf = (index: number) => server.ip ?? proxyAddress(index);
     this.#stateDir = this.#options.stateDir ?? await Deno.makeTempDir({ prefix: "lgw-" });
     await Deno.mkdir(this.#stateDir, { recursive: true, mode: 0o700 });
     this.#stateDir = await Deno.realPath(this.#stateDir);
@@ -146,8 +154,16 @@ class StackBuilder {
         signingKey,
         fleetPublicKey: publicHalf(fleetKey),
         manifests: this.#options.manifests,
-        inlineManifests: this.#options.inlineManifests ?? [],
-        statusAddress: proxyAddress(0),
+        inlineManifests: [
+          ...this.#options.inlineManifests ?? [],
+          ...await serverManifests(settings, Deno.readTextFile),
+        ],
+        settings: {
+          ...own,
+          statusAddress: own.statusAddress === "" ? addressOf(0) : own.statusAddress,
+        },
+        exactPorts: server.listeners.map(({ port }) => port),
+        logLevel,
         stateDir: this.#stateDir,
       },
     });
@@ -165,10 +181,12 @@ class StackBuilder {
           bus: access(users.proxy),
           trustedKeys,
           fleetKey,
-          bindAddress: proxyAddress(index),
+          bindAddress: addressOf(index),
           stateDir,
-          accessLog: this.#options.accessLog ?? false,
-          workers,
+          accessLog: settings.accessLog,
+          workers: settings.workers,
+          limits: settings.limits,
+          logLevel,
         },
       });
     }));
