@@ -23,6 +23,7 @@ function emptyTables(): Tables {
     Service: new Map(),
     EndpointSlice: new Map(),
     Secret: new Map(),
+    ConfigMap: new Map(),
     Namespace: new Map(),
     LightBackend: new Map(),
   };
@@ -37,6 +38,7 @@ function emptyIndexes(): Indexes {
     Service: indexKind<"Service">([]),
     EndpointSlice: indexKind<"EndpointSlice">([]),
     Secret: indexKind<"Secret">([]),
+    ConfigMap: indexKind<"ConfigMap">([]),
     Namespace: indexKind<"Namespace">([]),
     LightBackend: indexKind<"LightBackend">([]),
   };
