@@ -50,3 +50,17 @@ Deno.test("ResourceMap spreads again as it grows and keeps every entry", () => {
   for (let i = 0; i < 1000; i++) assertEquals(map.get(`id/${i}`), i);
   assertNotEquals(map.has("id/1000"), true);
 });
+
+Deno.test("ResourceMap.changedSince() names exactly the keys whose values are not the same object", () => {
+  const key = fc.integer({ min: 0, max: 300 }).map((n) => `id/${n}`);
+  const entries = fc.array(fc.tuple(key, fc.integer({ min: 0, max: 2 })), { maxLength: 200 });
+  fc.assert(fc.property(entries, entries, fc.array(key), (first, set, deleted) => {
+    const before = ResourceMap.from(first);
+    const after = before.with(set, deleted);
+    for (const [a, b] of [[before, after], [ResourceMap.from(set), before]] as const) {
+      const expected = [...new Set([...a.keys(), ...b.keys()])]
+        .filter((name) => a.get(name) !== b.get(name));
+      assertEquals([...b.changedSince(a)].sort(), expected.sort());
+    }
+  }));
+});
