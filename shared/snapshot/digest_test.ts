@@ -42,6 +42,19 @@ Deno.test("applyDelta(diffResources()) leads from any content to any other", () 
   }));
 });
 
+Deno.test("diffResources() gives the same delta for a map that was made of the other", () => {
+  const contents = resourcesArbitrary;
+  fc.assert(fc.property(contents, contents, contents, (base, set, other) => {
+    const before = ResourceMap.from(base);
+    const equal = ResourceMap.from([...base].map(([id, value]) => [id, structuredClone(value)]));
+    const after = equal.with(set, other.keys());
+    assertEquals(
+      diffResources(before, after, { equal }),
+      diffResources(new Map(base), new Map(after)),
+    );
+  }));
+});
+
 Deno.test("ResourceMap spreads again as it grows and keeps every entry", () => {
   let map = ResourceMap.from<number>([]);
   for (let i = 0; i < 1000; i++) map = map.with([[`id/${i}`, i]], []);
