@@ -42,6 +42,8 @@ export interface LoopOptions {
   metrics: ControllerMetrics;
   clock: Clock;
   log: Logger;
+  /** Told how many objects there are, after each pass. */
+  onHeld?: (objects: number) => void;
 }
 
 /** Milliseconds that a status waits for acknowledgements, so that it is one write. */
@@ -215,6 +217,7 @@ export class ControllerLoop {
     metrics.publishSeconds.observe((clock.monotonic() - start) / 1000);
     this.#take(published, view);
     this.#holdStatuses();
+    this.#options.onHeld?.(view.size);
   }
 
   /** Costs what is different since the last call. */

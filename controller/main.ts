@@ -3,6 +3,7 @@ import process from "node:process";
 import { openNatsBus } from "../shared/bus/transport_nats.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
 import { systemClock } from "../shared/lib/clock.ts";
+import { CollectAfterShrinking, garbageCollector } from "../shared/lib/collect_garbage.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
@@ -101,6 +102,10 @@ export async function runController(
       onError: () => metrics.publishErrors.inc(),
     },
   });
+  const memoryUse = new CollectAfterShrinking({
+    collect: garbageCollector(),
+    clock: systemClock,
+  });
   const loop = new ControllerLoop({
     publisher,
     fleet: fleetView(acks),
@@ -110,6 +115,7 @@ export async function runController(
     metrics,
     clock: systemClock,
     log,
+    onHeld: (objects) => memoryUse.observe(objects),
   });
   acks.onChange(() => loop.onFleetChanged());
   for (const [index, text] of config.inlineManifests.entries()) {
@@ -147,6 +153,7 @@ export async function runController(
   await Promise.race([ended, publisher.deposed]);
   clearInterval(saving);
   loop.close();
+  memoryUse.close();
   await Promise.all([...sources.values()].map((source) => source.close()));
   await save();
   await publisher.close();

@@ -7,6 +7,7 @@ import { AccessLog } from "../shared/dataplane/observe/access_log.ts";
 import { DEFAULT_LIMITS } from "../shared/dataplane/request/limits.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
 import { systemClock } from "../shared/lib/clock.ts";
+import { CollectAfterShrinking, garbageCollector } from "../shared/lib/collect_garbage.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
@@ -36,6 +37,10 @@ export async function runProxy(
     name: config.name,
     log,
   });
+  const memoryUse = new CollectAfterShrinking({
+    collect: garbageCollector(),
+    clock: systemClock,
+  });
   const apply = new ApplyLoop({
     bus,
     fleet: config.fleet,
@@ -54,6 +59,7 @@ export async function runProxy(
       onSwap: ({ degraded }) => {
         if (degraded) dataPlane.metrics.applyError("degraded");
       },
+      onHeld: (resources) => memoryUse.observe(resources),
     },
   });
   apply.start();
@@ -71,6 +77,7 @@ export async function runProxy(
   log.info("draining");
   await dataPlane.close();
   await apply.close();
+  memoryUse.close();
   await bus.close();
   await admin.close();
 }

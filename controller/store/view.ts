@@ -113,6 +113,13 @@ export class StoredView implements ClusterView {
     return changes;
   }
 
+  /** Number of objects. */
+  get size(): number {
+    let size = 0;
+    for (const { objects } of this.#parts.kinds.values()) size += objects.size;
+    return size;
+  }
+
   /** The object with a key (`<Kind>/<namespace>/<name>`). */
   find(key: string): KubeObject | undefined {
     return this.#objects(key.slice(0, key.indexOf("/"))).get(key);
