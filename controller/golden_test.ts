@@ -132,7 +132,9 @@ function render(value: unknown): string {
 }
 
 function goldens({ result, problems }: Compiled, base: CompileResult) {
-  const known = new Set(base.diagnostics.map((diagnostic) => JSON.stringify(diagnostic)));
+  const known = new Set(
+    [...base.diagnostics.values()].map((diagnostic) => JSON.stringify(diagnostic)),
+  );
   return {
     "snapshot.golden.yaml": render({
       scopes: difference(result.scopes, { before: base.scopes, show: scopeValue }),
@@ -141,7 +143,9 @@ function goldens({ result, problems }: Compiled, base: CompileResult) {
     }),
     "status.golden.yaml": render({
       statuses: difference(result.statuses, { before: base.statuses, show: (status) => status }),
-      diagnostics: result.diagnostics.filter((entry) => !known.has(JSON.stringify(entry))),
+      diagnostics: [...result.diagnostics.values()].filter((entry) =>
+        !known.has(JSON.stringify(entry))
+      ),
       problems,
     }),
   };

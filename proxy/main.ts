@@ -8,6 +8,7 @@ import { AccessLog } from "../shared/dataplane/observe/access_log.ts";
 import { WorkerFleet } from "../shared/dataplane/workers/worker_fleet.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
 import { systemClock } from "../shared/lib/clock.ts";
+import { CollectAfterShrinking, garbageCollector } from "../shared/lib/collect_garbage.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
@@ -31,6 +32,10 @@ export async function runProxy(
     name: config.name,
     log,
   });
+  const memoryUse = new CollectAfterShrinking({
+    collect: garbageCollector(),
+    clock: systemClock,
+  });
   const apply = new ApplyLoop({
     bus,
     fleet: config.fleet,
@@ -49,6 +54,7 @@ export async function runProxy(
       onSwap: ({ degraded }) => {
         if (degraded) dataPlane.applyError("degraded");
       },
+      onHeld: (resources) => memoryUse.observe(resources),
     },
   });
   apply.start();
@@ -70,6 +76,7 @@ export async function runProxy(
   log.info("draining");
   await dataPlane.close();
   await apply.close();
+  memoryUse.close();
   await bus.close();
   await admin.close();
 }

@@ -3,9 +3,8 @@ import type { BackendRef, HttpRoute, RouteRule } from "../model/objects.ts";
 import type { ClusterView } from "../store/view.ts";
 import { type BackendDecision, decideBackend } from "./backends.ts";
 import { decideContent } from "./filters.ts";
-import type { GatewayDecision } from "./gateways.ts";
 import { type BackendReason, OK, type Outcome, type RouteAcceptedReason } from "./outcome.ts";
-import { decideParents, type ParentDecision } from "./parents.ts";
+import { decideParents, type ParentContext, type ParentDecision } from "./parents.ts";
 
 export interface RuleDecision {
   rule: RouteRule;
@@ -24,7 +23,7 @@ export interface RouteDecision {
 
 export interface RouteContext {
   view: ClusterView;
-  gateways: ReadonlyMap<string, GatewayDecision>;
+  gateways: ParentContext["gateways"];
 }
 
 /** Decides a route; undefined when no parentRef names a Gateway of ours. */

@@ -70,6 +70,12 @@ export interface Stack {
 const FLEET = "standalone";
 /** Milliseconds: it has nothing to drain, and may be waiting for a bus that is gone. */
 const CONTROLLER_GRACE = 3_000;
+/**
+ * The C library keeps more and more of what was freed unless its threshold is fixed (bytes; this is
+ * the one that it starts with): memory of routes that came and went. Not for the proxy, whose
+ * requests would pay for it.
+ */
+const CONTROLLER_ALLOCATOR = { MALLOC_TRIM_THRESHOLD_: "131072" };
 const MODULES = {
   controller: new URL("../../controller/main.ts", import.meta.url).pathname,
   proxy: new URL("../../proxy/main.ts", import.meta.url).pathname,
@@ -142,6 +148,7 @@ class StackBuilder {
     this.#progress("starting the controller");
     const controller = await this.#keep("controller", {
       script: MODULES.controller,
+      env: CONTROLLER_ALLOCATOR,
       grace: CONTROLLER_GRACE,
       flags: controllerFlags({
         manifests: this.#options.manifests,
@@ -279,7 +286,7 @@ class StackBuilder {
 
   #keep(
     name: string,
-    options: Pick<ChildOptions, "script" | "flags" | "bootstrap" | "grace">,
+    options: Pick<ChildOptions, "script" | "flags" | "env" | "bootstrap" | "grace">,
   ): Promise<KeptAlive<Child>> {
     return KeptAlive.start({
       name,

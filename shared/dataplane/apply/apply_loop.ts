@@ -212,6 +212,7 @@ export class ApplyLoop {
         this.#refusals.delete(scope);
         const age = time === 0 ? 0 : this.#clock.now() - time;
         hooks?.onSwap?.({ scope, version, digest, degraded, milliseconds, age });
+        this.#tellHeld();
         this.#log.info("swap", { scope, version, digest, degraded });
         this.#changed();
       },
@@ -263,8 +264,15 @@ export class ApplyLoop {
     if (before !== undefined) this.#values.release(before, undefined);
     this.#options.lastGood?.dropScope(scope);
     this.#options.hooks?.onScopeRemoved?.(scope);
+    this.#tellHeld();
     this.#log.info("scope_removed", { scope });
     this.#changed();
+  }
+
+  #tellHeld(): void {
+    let held = 0;
+    for (const resources of this.#served.values()) held += resources.size;
+    this.#options.hooks?.onHeld?.(held);
   }
 
   #refused(subject: string, error: RefusalError, version?: number): void {
