@@ -33,6 +33,8 @@ export interface FleetContext {
   obstacle?: (scope: string) => string | undefined;
   /** The addresses of a Gateway, for its status. Default: none. */
   addresses?: (gateway: { namespace: string; name: string }) => StatusAddress[];
+  /** Milliseconds since the epoch, for certificates that expire. Default: nothing has expired. */
+  now?: number;
 }
 
 export interface CompileOptions extends FleetContext {
@@ -49,8 +51,6 @@ export interface CompileResult extends Pick<Desired, "scopes" | "endpoints" | "c
   statuses: ReadonlyMap<string, DesiredStatus>;
   /** By object key. */
   diagnostics: ReadonlyMap<string, Diagnostic>;
-  /** Milliseconds since the epoch at which compiling again gives another result. */
-  nextWakeup?: number;
 }
 
 /** Compiles everything. Never throws for what an object says. */
@@ -122,11 +122,12 @@ export function statusContext(
   options: FleetContext & { attached: ReadonlyMap<string, number> },
 ): GatewayStatusContext {
   const scope = gatewayScope(namespace, name);
-  const { attached, addresses, programmed, obstacle } = options;
+  const { attached, addresses, programmed, obstacle, now = -Infinity } = options;
   return {
     attached,
     addresses: addresses?.({ namespace, name }) ?? [],
     programmed: programmed?.(scope, generation),
     obstacle: obstacle?.(scope),
+    now,
   };
 }

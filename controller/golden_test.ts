@@ -31,6 +31,8 @@ interface CaseOptions {
   addresses?: { type: string; value: string }[];
   /** Why no Gateway's newest content can be served. */
   obstacle?: string;
+  /** The time at which it is compiled. */
+  now?: string;
 }
 
 interface RequestCase {
@@ -99,12 +101,13 @@ function compileTexts(
     problems = batch.problems.map(formatProblem);
   }
   if (texts.inputs.length === 0) store.apply(set.take());
-  const { programmed, addresses, controllerName, obstacle } = options;
+  const { programmed, addresses, controllerName, obstacle, now } = options;
   const result = compile(store.view(), {
     ...(controllerName === undefined ? {} : { controllerName }),
     ...(programmed === undefined ? {} : { programmed: () => programmed }),
     ...(addresses === undefined ? {} : { addresses: () => addresses }),
     ...(obstacle === undefined ? {} : { obstacle: () => obstacle }),
+    ...(now === undefined ? {} : { now: Date.parse(now) }),
   });
   return { result, problems };
 }

@@ -116,6 +116,8 @@ const OUR_OWN: ReadonlySet<string> = new Set([
   // The listener's conflict is why it is not accepted, and the spec says so of no other reason.
   "listener Accepted HostnameConflict",
   "listener Accepted ProtocolConflict",
+  // A condition type of our own: the spec has none for it.
+  "listener gateway.lightapi.net/CertificateExpired Expired",
 ]);
 
 interface Conditioned {

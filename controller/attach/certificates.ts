@@ -13,8 +13,6 @@ import type { ListenerRefsReason } from "./outcome.ts";
 export interface CheckedCertificate extends CertificateMaterial {
   /** Names of the leaf's subjectAltName, lower-case: DNS names with their wildcards. */
   names: readonly string[];
-  /** Milliseconds since the epoch at which the first certificate of the chain expires. */
-  notAfter: number;
 }
 
 /** What became of one certificateRef. */
@@ -129,4 +127,11 @@ function keyBelongs(leaf: X509Certificate, key: KeyObject): boolean {
   } catch {
     return false;
   }
+}
+
+/** When the next of these certificates expires, milliseconds since the epoch; Infinity = none. */
+export function nextExpiry(certificates: Iterable<CertificateMaterial>, now: number): number {
+  let next = Infinity;
+  for (const { notAfter } of certificates) if (notAfter > now) next = Math.min(next, notAfter);
+  return next;
 }

@@ -17,6 +17,7 @@ export const CERTIFICATE: CertificateMaterial = {
   chain: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
   key: new RedactedText("-----BEGIN PRIVATE KEY-----\nBBBB\n-----END PRIVATE KEY-----\n"),
   fingerprint: "sha256:" + "0".repeat(64),
+  notAfter: Date.parse("2100-01-01"),
 };
 
 /** Wakes whoever waits for a condition each time something happens. */
