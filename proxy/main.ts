@@ -2,7 +2,7 @@
 import { openNatsBus } from "../shared/bus/transport_nats.ts";
 import { ApplyLoop } from "../shared/dataplane/apply/apply_loop.ts";
 import { LastGood } from "../shared/dataplane/apply/last_good.ts";
-import { createDataPlane } from "../shared/dataplane/data_plane.ts";
+import { DataPlane } from "../shared/dataplane/data_plane.ts";
 import { AccessLog } from "../shared/dataplane/observe/access_log.ts";
 import { DEFAULT_LIMITS } from "../shared/dataplane/request/limits.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
@@ -23,7 +23,7 @@ export async function runProxy(
   options: { ended: Promise<unknown>; log: Logger },
 ): Promise<void> {
   const { ended, log } = options;
-  const dataPlane = await createDataPlane({
+  const dataPlane = new DataPlane({
     bindAddress: config.bindAddress,
     limits: DEFAULT_LIMITS,
     clock: systemClock,
@@ -65,7 +65,7 @@ export async function runProxy(
     draining: () => draining,
   });
   console.log(JSON.stringify({ adminPort: admin.port }));
-  log.info("started", { engine: dataPlane.engineMode, adminPort: admin.port });
+  log.info("started", { adminPort: admin.port });
   await ended;
   draining = true;
   log.info("draining");

@@ -304,8 +304,6 @@ function proxyFlags(stateDir: string): string[] {
     "--allow-net",
     `--allow-read=${stateDir}`,
     `--allow-write=${stateDir}`,
-    // A request's signal aborts only when its client went away, not when it was answered.
-    "--unstable-no-legacy-abort",
   ];
 }
 

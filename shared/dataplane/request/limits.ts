@@ -14,6 +14,11 @@ export interface Limits {
   headTimeout: number;
   /** Milliseconds without a byte of a request body before 408. */
   bodyIdleTimeout: number;
+  /**
+   * Milliseconds until the answer has to begin when a client has closed its sending side: it may
+   * still be there (RFC 9112 §9.6), or gone.
+   */
+  halfClosedTimeout: number;
   /** Milliseconds that a keep-alive connection may wait for the next request. */
   keepAliveTimeout: number;
   /** Milliseconds without progress of an answer before the connection is closed. */
@@ -37,6 +42,7 @@ export const DEFAULT_LIMITS: Limits = {
   maxConnections: 16_384,
   headTimeout: 10_000,
   bodyIdleTimeout: 30_000,
+  halfClosedTimeout: 30_000,
   keepAliveTimeout: 60_000,
   responseIdleTimeout: 60_000,
   connectTimeout: 5_000,

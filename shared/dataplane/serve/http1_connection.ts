@@ -19,6 +19,7 @@ import { HeadError, HeadScanner, parseRequestHead } from "./http1_head.ts";
 import type { RequestHead } from "./http1_head.ts";
 import { InputBuffer } from "./http1_input.ts";
 import { errorResponse, writeResponse } from "./http1_response.ts";
+import type { WriteBuffers } from "./write_buffers.ts";
 
 /** A bound that a client ran into, for the counter. */
 export type LimitName =
@@ -28,6 +29,7 @@ export type LimitName =
   | "body_timeout"
   | "body_bytes"
   | "response_timeout"
+  | "half_closed_timeout"
   | "connections";
 
 /** What every connection of an engine shares. */
@@ -38,6 +40,7 @@ export interface Http1Options {
   onLimit: (limit: LimitName) => void;
   /** Value for the Date header, cached per second by the caller. */
   date: () => string;
+  buffers: WriteBuffers;
 }
 
 /** Bytes and milliseconds that a client may take to notice that the connection is closing. */
@@ -92,6 +95,7 @@ class Http1Connection {
   #limit: LimitName | undefined = "head_timeout";
   /** Of waiting for the client to take ours: one that sends but never reads is cut as well. */
   readonly #writeDeadline: Deadline;
+  readonly #onWatched = (more: boolean) => this.#watched(more);
   #current: InboundRequest | undefined;
   /** The answer to the current request has begun. */
   #answering = false;
@@ -112,6 +116,7 @@ class Http1Connection {
       stream.destroy();
     });
     this.#stream = {
+      ...(stream.copied === true ? { copied: true } : {}),
       read: () => stream.read(),
       write: (bytes) => this.#write(stream, bytes),
       end: () => stream.end(),
@@ -219,6 +224,7 @@ class Http1Connection {
           : Promise.resolve(),
       fill: () => this.#fillBody(),
       maxBytes: this.#options.limits.maxBodyBytes,
+      onComplete: () => this.#watch(),
     };
     return head.contentLength === -1
       ? new ChunkedBody(options)
@@ -250,8 +256,10 @@ class Http1Connection {
       onAbort: null,
     };
     this.#current = request;
+    if (body === null) this.#watch();
     const response = await this.#options.handler(request);
     this.#answering = true;
+    this.#deadline.stop();
     let bytes = 0;
     try {
       const written = await writeResponse(this.#stream, response, {
@@ -260,6 +268,7 @@ class Http1Connection {
         // A body that nobody read to its end would be taken for the next request.
         keepAlive: head.keepAlive && !this.#last && (body === null || body.complete),
         date: this.#options.date(),
+        buffers: this.#options.buffers,
       });
       bytes = written.bytes;
       this.#current = undefined;
@@ -273,10 +282,31 @@ class Http1Connection {
     }
   }
 
+  /**
+   * Keeps a read outstanding while a request runs, so that a client that breaks off is noticed. The
+   * bytes it may bring are those of the next request; there is one such read, so what a client
+   * sends ahead waits in the transport.
+   */
+  #watch(): void {
+    if (this.#input.size > 0) return;
+    // A failure closes the stream, which ends the request.
+    this.#input.fill().then(this.#onWatched, () => {});
+  }
+
+  /**
+   * A client that closed its sending side may still want its answer (RFC 9112 §9.6), or be gone:
+   * only sending something would tell. It gets a bounded time.
+   */
+  #watched(more: boolean): void {
+    if (more || this.#current === undefined || this.#answering) return;
+    this.#within("half_closed_timeout", this.#options.limits.halfClosedTimeout);
+  }
+
   async #refuse(status: number, reason: string): Promise<void> {
     const response: OutboundResponse = errorResponse(status, reason);
-    const framing = { method: "GET", httpVersion: "1.1", keepAlive: false } as const;
-    await writeResponse(this.#stream, response, { ...framing, date: this.#options.date() });
+    const { date, buffers } = this.#options;
+    const framing = { method: "GET", httpVersion: "1.1", keepAlive: false, buffers } as const;
+    await writeResponse(this.#stream, response, { ...framing, date: date() });
     await this.#linger();
   }
 

@@ -3,6 +3,8 @@ import { Buffer } from "node:buffer";
 import type { BodyReader, HeaderList, OutboundResponse } from "../request/types.ts";
 import type { ByteStream } from "./byte_stream.ts";
 import { STATUS_TEXT } from "./status_text.ts";
+import { freeBody } from "./write_buffers.ts";
+import type { WriteBuffers } from "./write_buffers.ts";
 
 /** What the request decided about its answer. */
 export interface ResponseFraming {
@@ -12,6 +14,7 @@ export interface ResponseFraming {
   keepAlive: boolean;
   /** Value of the Date header. */
   date: string;
+  buffers: WriteBuffers;
 }
 
 /** How the answer went out. */
@@ -59,15 +62,34 @@ export async function writeResponse(
     return { bytes: 0, keepAlive };
   }
   if (body instanceof Uint8Array) {
-    const message = Buffer.allocUnsafe(head.length + body.length);
-    message.write(head, 0, "latin1");
-    message.set(body, head.length);
-    await stream.write(message);
-    return { bytes: body.length, keepAlive };
+    const bytes = body.length;
+    await writeWhole(stream, { head, body, buffers: framing.buffers });
+    return { bytes, keepAlive };
   }
   await stream.write(Buffer.from(head, "latin1"));
   const bytes = await streamBody(stream, body, chunked);
   return { bytes, keepAlive };
+}
+
+interface Whole {
+  head: string;
+  /** Freed. */
+  body: Uint8Array;
+  buffers: WriteBuffers;
+}
+
+/** Head and body in one write. */
+async function writeWhole(stream: ByteStream, { head, body, buffers }: Whole): Promise<void> {
+  const size = head.length + body.length;
+  const shared = stream.copied === true ? buffers.take(size) : undefined;
+  const message = shared === undefined
+    ? Buffer.allocUnsafe(size)
+    : Buffer.from(shared.buffer, shared.byteOffset, size);
+  message.write(head, 0, "latin1");
+  message.set(body, head.length);
+  freeBody(body);
+  await stream.write(message);
+  if (shared !== undefined) buffers.give(shared);
 }
 
 async function streamBody(
@@ -83,8 +105,9 @@ async function streamBody(
       if (body.length !== -1 && bytes > body.length) {
         throw new TruncatedResponseError("the body is longer than its content-length");
       }
-      // Copied: a chunk is only valid until the next read, and the transport may still hold it.
-      await stream.write(chunked ? frameChunk(chunk) : chunk.slice());
+      // A chunk is only valid until the next read, and the transport may still hold it then.
+      if (chunked) await stream.write(frameChunk(chunk));
+      else await stream.write(stream.copied === true ? chunk : chunk.slice());
     }
   } catch (error) {
     body.cancel(error);

@@ -6,30 +6,36 @@
 import type { BindMap } from "../../snapshot/schema.ts";
 import type { InboundConnection } from "../request/types.ts";
 import type { PortTable, RouteTable } from "../table/types.ts";
-import type { HandshakeFailure, TlsConnection } from "./tls_server.ts";
+import type { HandshakeFailure } from "./tls_server.ts";
+import type { ByteStream } from "./byte_stream.ts";
 import { backoff } from "../../lib/backoff.ts";
 import type { BackoffOptions } from "../../lib/backoff.ts";
 import { errorMessage } from "../../lib/log.ts";
 import type { Logger } from "../../lib/log.ts";
+import type { OpenConnection, OpenConnections } from "./open_connections.ts";
+import { firstProtocol } from "./preface.ts";
 import { bindTcp } from "./tcp_server.ts";
+import { TcpStream } from "./tcp_stream.ts";
 import { listenTls } from "./tls_server.ts";
 import type { BoundSocket } from "./tls_server.ts";
 import type { CertificateStore } from "./tls_contexts.ts";
 import type { Deadlines } from "../upstream/deadlines.ts";
 
-/** What speaks on accepted connections. Each resolves when the connection is gone. */
+/** What speaks on an accepted connection, plaintext or TLS. */
+export type Engine = (stream: ByteStream, info: InboundConnection) => OpenConnection;
+
 export interface Engines {
-  /** Plaintext HTTP/1.1 and h2c. */
-  native: (connection: Deno.TcpConn, info: InboundConnection) => Promise<void>;
-  /** HTTP/1.1 over an established TLS connection. */
-  stream: (connection: TlsConnection, info: InboundConnection) => Promise<void>;
+  http1: Engine;
+  http2: Engine;
 }
 
 export interface ListenersOptions {
   /** Address that every port is bound on. */
   bindAddress: string;
-  maxConnections: number;
-  /** Milliseconds for a TLS handshake. */
+  /** Bind with SO_REUSEPORT, so that several processes or workers share each port. */
+  reusePort?: boolean;
+  connections: OpenConnections;
+  /** Milliseconds for a TLS handshake, or for the first bytes of a plaintext connection. */
   handshakeTimeout: number;
   /** Between tries to bind what could not be bound. */
   bindRetry: BackoffOptions;
@@ -37,11 +43,9 @@ export interface ListenersOptions {
   deadlines: Deadlines;
   engines: Engines;
   log: Logger;
-  /** A connection was refused because there are too many. */
-  onTooManyConnections: () => void;
   onHandshakeFailure: (reason: HandshakeFailure) => void;
-  /** The number of open connections changed. */
-  onConnections: (open: number) => void;
+  /** A plaintext connection said nothing within `handshakeTimeout`. */
+  onSilence: () => void;
 }
 
 /** A port that could not be bound. */
@@ -75,8 +79,6 @@ export class Listeners {
   readonly #scopes = new Map<string, ScopeState>();
   #retry: ReturnType<typeof setTimeout> | undefined;
   #retries = 0;
-  #open = 0;
-  #handshaking = 0;
   #closed = false;
 
   constructor(options: ListenersOptions) {
@@ -234,11 +236,13 @@ export class Listeners {
   }
 
   #bindPlain(state: ScopeState, port: number, fleetPort: number): BoundSocket {
+    const { bindAddress, reusePort, log, connections } = this.#options;
     return bindTcp({
-      hostname: this.#options.bindAddress,
+      hostname: bindAddress,
       port: fleetPort,
-      log: this.#options.log,
-      admit: () => this.#admit(),
+      reusePort: reusePort ?? false,
+      log,
+      admit: () => connections.admit(),
       onConnection: (connection) => {
         const peer = connection.remoteAddr;
         const info = this.#info(state, port, {
@@ -247,21 +251,22 @@ export class Listeners {
           remotePort: peer.port,
           sni: "",
         });
-        this.#track(this.#options.engines.native(connection, info));
+        this.#serve(new TcpStream(connection), info);
       },
     });
   }
 
   #bindTls(state: ScopeState, port: number, fleetPort: number): Promise<BoundSocket> {
-    const { certificates, deadlines, handshakeTimeout, onHandshakeFailure, log } = this.#options;
+    const { certificates, deadlines, handshakeTimeout, onHandshakeFailure, log, connections } =
+      this.#options;
     return listenTls({
       hostname: this.#options.bindAddress,
       port: fleetPort,
       deadlines,
       handshakeTimeout,
       onHandshakeFailure,
-      admit: () => this.#admit(),
-      onHandshaking: (change) => this.#handshaking += change,
+      admit: () => connections.admit(),
+      onHandshaking: (change) => connections.handshakes(change),
       onError: (error) =>
         log.error("listener_failed", { scope: state.scope, port, error: error.message }),
       certificateFor: (serverName) => {
@@ -270,10 +275,37 @@ export class Listeners {
         return listener && certificates.choose(listener.certificates, serverName);
       },
       onConnection: (connection) => {
-        const { remoteAddress, remotePort, sni } = connection;
+        const { stream, remoteAddress, remotePort, sni } = connection;
         const info = this.#info(state, port, { scheme: "https", remoteAddress, remotePort, sni });
-        this.#track(this.#options.engines.stream(connection, info));
+        this.#serve(stream, info);
       },
+    });
+  }
+
+  /**
+   * Which engine a connection gets, for as long as it is open: over TLS what the handshake agreed
+   * on (ALPN, RFC 7301), in plaintext what the client's first bytes say (RFC 9113 §3.3).
+   */
+  #serve(stream: ByteStream | TcpStream, info: InboundConnection): void {
+    const { engines, connections, deadlines, handshakeTimeout, onSilence } = this.#options;
+    if (!(stream instanceof TcpStream)) return connections.add(engines.http1(stream, info));
+    let engine: OpenConnection | undefined;
+    const serve = async () => {
+      const options = { deadlines, timeout: handshakeTimeout, onTimeout: onSilence };
+      const protocol = await firstProtocol(stream, options);
+      if (protocol === "none") return stream.destroy();
+      engine = engines[protocol](stream, info);
+      await engine.finished;
+    };
+    const finished = serve();
+    connections.add({
+      finished,
+      drain: () => {
+        if (engine !== undefined) return engine.drain();
+        stream.destroy();
+        return finished;
+      },
+      abort: () => engine === undefined ? stream.destroy() : engine.abort(),
     });
   }
 
@@ -289,21 +321,6 @@ export class Listeners {
       table: () => state.table?.ports.get(port),
       snapshotVersion: () => state.table?.version ?? 0,
     };
-  }
-
-  #admit(): boolean {
-    if (this.#open + this.#handshaking < this.#options.maxConnections) return true;
-    this.#options.onTooManyConnections();
-    return false;
-  }
-
-  #track(connection: Promise<void>): void {
-    this.#options.onConnections(++this.#open);
-    connection
-      .catch((error) =>
-        this.#options.log.error("connection_failed", { error: errorMessage(error) })
-      )
-      .finally(() => this.#options.onConnections(--this.#open));
   }
 }
 
