@@ -29,6 +29,12 @@ export interface Limits {
   maxUpstreamConnections: number;
   /** Requests that may wait for a connection to one endpoint; beyond: 503. */
   maxPendingRequests: number;
+  /** Connections to one endpoint that switched to another protocol (WebSocket); beyond: 503. */
+  maxTunnels: number;
+  /** Milliseconds that such a connection may carry no byte in either direction. */
+  tunnelIdleTimeout: number;
+  /** Milliseconds that it gets to end by itself when the proxy stops. */
+  tunnelDrainTimeout: number;
   /** Milliseconds that an upstream connection may stay idle in the pool. */
   upstreamIdleTimeout: number;
 }
@@ -48,5 +54,8 @@ export const DEFAULT_LIMITS: Limits = {
   connectTimeout: 5_000,
   maxUpstreamConnections: 1_024,
   maxPendingRequests: 1_024,
+  maxTunnels: 4_096,
+  tunnelIdleTimeout: 300_000,
+  tunnelDrainTimeout: 5_000,
   upstreamIdleTimeout: 30_000,
 };

@@ -170,6 +170,7 @@ function requestOf(table: RouteTable, port: number, ask: Partial<Ask>): InboundR
     httpVersion: "1.1",
     headers: ask.headers ?? [],
     body: ask.body ?? null,
+    upgrade: null,
     onAbort: null,
   };
   ask.onRequest?.(request);

@@ -18,6 +18,7 @@ import type { FramedBody } from "./http1_body.ts";
 import { HeadError, HeadScanner, parseRequestHead } from "./http1_head.ts";
 import type { RequestHead } from "./http1_head.ts";
 import { InputBuffer } from "./http1_input.ts";
+import { Http1Tunnel, UpgradeInput } from "./http1_upgrade.ts";
 import { errorResponse, writeResponse } from "./http1_response.ts";
 import type { WriteBuffers } from "./write_buffers.ts";
 
@@ -30,6 +31,7 @@ export type LimitName =
   | "body_bytes"
   | "response_timeout"
   | "half_closed_timeout"
+  | "tunnel_drain_timeout"
   | "connections";
 
 /** What every connection of an engine shares. */
@@ -103,6 +105,7 @@ class Http1Connection {
   #idle = true;
   /** No request after the current one. */
   #last = false;
+  #tunnel: Http1Tunnel | undefined;
 
   constructor(stream: ByteStream, info: InboundConnection, options: Http1Options) {
     this.#options = options;
@@ -151,7 +154,10 @@ class Http1Connection {
         return await this.#refuse(413, "request body too large");
       }
       const body = this.#body(head);
-      if (!await this.#exchange(head, body)) return await this.#linger();
+      const more = await this.#exchange(head, body);
+      // A tunnel has ended in both directions.
+      if (this.#tunnel !== undefined) return;
+      if (!more) return await this.#linger();
     }
   }
 
@@ -165,6 +171,7 @@ class Http1Connection {
   drain(): void {
     this.#last = true;
     if (this.#idle) this.close();
+    this.#tunnel?.drain();
   }
 
   /** The next head, or null when the client has no more requests. */
@@ -245,6 +252,7 @@ class Http1Connection {
 
   /** Handles one request; false when the connection ends with it. */
   async #exchange(head: RequestHead, body: FramedBody | null): Promise<boolean> {
+    const input = head.upgrade === "" ? null : new UpgradeInput(this.#input);
     const request: InboundRequest = {
       connection: this.#info,
       method: head.method,
@@ -253,6 +261,7 @@ class Http1Connection {
       httpVersion: head.httpVersion,
       headers: head.headers,
       body,
+      upgrade: input === null ? null : { protocol: head.upgrade, input },
       onAbort: null,
     };
     this.#current = request;
@@ -260,26 +269,47 @@ class Http1Connection {
     const response = await this.#options.handler(request);
     this.#answering = true;
     this.#deadline.stop();
-    let bytes = 0;
+    if (response.upgrade !== "" && input !== null) {
+      await this.#switch(response, input);
+      return false;
+    }
+    const progress = { bytes: 0 };
     try {
-      const written = await writeResponse(this.#stream, response, {
+      const keepAlive = await writeResponse(this.#stream, response, {
         method: head.method,
         httpVersion: head.httpVersion,
         // A body that nobody read to its end would be taken for the next request.
         keepAlive: head.keepAlive && !this.#last && (body === null || body.complete),
         date: this.#options.date(),
         buffers: this.#options.buffers,
+        progress,
       });
-      bytes = written.bytes;
       this.#current = undefined;
       this.#answering = false;
-      response.done({ bytes });
-      return written.keepAlive;
+      response.done(progress);
+      return keepAlive;
     } catch (error) {
       this.#current = undefined;
-      response.done({ bytes, error });
+      response.done({ ...progress, error });
       throw error;
     }
+  }
+
+  /** The connection carries another protocol from now on, to its end. */
+  async #switch(response: OutboundResponse, input: UpgradeInput): Promise<void> {
+    const { limits, deadlines, date, onLimit } = this.#options;
+    // What the client sent before it left still goes to the backend; each direction ends by itself.
+    this.#current = undefined;
+    this.#tunnel = new Http1Tunnel({ ...this.#stream, end: () => this.#end() }, {
+      response,
+      input,
+      limits,
+      deadlines,
+      date: date(),
+      onDrained: () => onLimit("tunnel_drain_timeout"),
+    });
+    if (this.#last) this.#tunnel.drain();
+    await this.#tunnel.run();
   }
 
   /**
@@ -306,7 +336,8 @@ class Http1Connection {
     const response: OutboundResponse = errorResponse(status, reason);
     const { date, buffers } = this.#options;
     const framing = { method: "GET", httpVersion: "1.1", keepAlive: false, buffers } as const;
-    await writeResponse(this.#stream, response, { ...framing, date: date() });
+    const progress = { bytes: 0 };
+    await writeResponse(this.#stream, response, { ...framing, date: date(), progress });
     await this.#linger();
   }
 

@@ -15,12 +15,8 @@ export interface ResponseFraming {
   /** Value of the Date header. */
   date: string;
   buffers: WriteBuffers;
-}
-
-/** How the answer went out. */
-export interface Written {
-  bytes: number;
-  keepAlive: boolean;
+  /** Counts while the answer goes out. */
+  progress: Progress;
 }
 
 /** The answer ended before its declared length. */
@@ -41,14 +37,15 @@ const NOT_A_FIELD = /[\r\n\0]|[^\0-\xff]/;
 const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1");
 
 /**
- * Writes an answer and resolves when the transport has taken it. Rejects when the client or the
+ * Writes an answer and resolves when the transport has taken it, with whether the connection may
+ * carry another. Rejects when the client or the
  * body fails; the connection cannot be used any more then.
  */
 export async function writeResponse(
   stream: ByteStream,
   response: OutboundResponse,
   framing: ResponseFraming,
-): Promise<Written> {
+): Promise<boolean> {
   const { status, body } = response;
   const bodyless = framing.method === "HEAD" || status === 204 || status === 304;
   const length = body === null ? 0 : body.length;
@@ -59,16 +56,17 @@ export async function writeResponse(
   if (body === null || bodyless) {
     if (body !== null && "cancel" in body) body.cancel();
     await stream.write(Buffer.from(head, "latin1"));
-    return { bytes: 0, keepAlive };
+    return keepAlive;
   }
   if (body instanceof Uint8Array) {
     const bytes = body.length;
     await writeWhole(stream, { head, body, buffers: framing.buffers });
-    return { bytes, keepAlive };
+    framing.progress.bytes = bytes;
+    return keepAlive;
   }
   await stream.write(Buffer.from(head, "latin1"));
-  const bytes = await streamBody(stream, body, chunked);
-  return { bytes, keepAlive };
+  await streamBody(stream, body, { chunked, progress: framing.progress });
+  return keepAlive;
 }
 
 interface Whole {
@@ -92,32 +90,56 @@ async function writeWhole(stream: ByteStream, { head, body, buffers }: Whole): P
   if (shared !== undefined) buffers.give(shared);
 }
 
+/** How far an answer came. */
+export interface Progress {
+  /** Bytes of the body that the transport took. */
+  bytes: number;
+}
+
+/** Writes a body as it comes. */
 async function streamBody(
   stream: ByteStream,
   body: BodyReader,
-  chunked: boolean,
-): Promise<number> {
-  let bytes = 0;
+  { chunked, progress }: { chunked: boolean; progress: Progress },
+): Promise<void> {
   try {
     for (let chunk = await body.read(); chunk !== null; chunk = await body.read()) {
       if (chunk.length === 0) continue;
-      bytes += chunk.length;
-      if (body.length !== -1 && bytes > body.length) {
+      if (body.length !== -1 && progress.bytes + chunk.length > body.length) {
         throw new TruncatedResponseError("the body is longer than its content-length");
       }
       // A chunk is only valid until the next read, and the transport may still hold it then.
       if (chunked) await stream.write(frameChunk(chunk));
       else await stream.write(stream.copied === true ? chunk : chunk.slice());
+      progress.bytes += chunk.length;
     }
   } catch (error) {
     body.cancel(error);
     throw error;
   }
-  if (body.length !== -1 && bytes !== body.length) {
+  if (body.length !== -1 && progress.bytes !== body.length) {
     throw new TruncatedResponseError("the body is shorter than its content-length");
   }
   if (chunked) await stream.write(LAST_CHUNK);
-  return bytes;
+}
+
+/**
+ * Writes a 101 and then what the backend sends in the new protocol, to its end. Rejects when either
+ * side fails.
+ */
+export async function writeSwitched(
+  stream: ByteStream,
+  response: OutboundResponse,
+  { progress, date }: { progress: Progress; date: string },
+): Promise<void> {
+  const fields = serializeFields(response.headers, { date });
+  const head = `HTTP/1.1 101 Switching Protocols\r\n${fields}connection: upgrade\r\n` +
+    `upgrade: ${response.upgrade}\r\n\r\n`;
+  await stream.write(Buffer.from(head, "latin1"));
+  const { body } = response;
+  if (body === null) return;
+  if (body instanceof Uint8Array) return await stream.write(body);
+  await streamBody(stream, body, { chunked: false, progress });
 }
 
 function frameChunk(chunk: Uint8Array): Uint8Array {
@@ -142,21 +164,11 @@ function serializeHead(
   { bodyless, length, chunked, keepAlive }: HeadFraming,
 ): string {
   const { status, headers } = response;
+  // Our framing, not the upstream's; what HEAD and 304 say about the body is kept, and 204 must not
+  // say anything (RFC 9110 §8.6).
+  const dropLength = !bodyless || status === 204;
   let head = `HTTP/1.1 ${status} ${STATUS_TEXT[status] ?? ""}\r\n`;
-  let dated = false;
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i] as string;
-    const value = headers[i + 1] as string;
-    // Our framing, not the upstream's; what HEAD and 304 say about the body is kept, and 204 must
-    // not say anything (RFC 9110 §8.6).
-    if (name === "content-length" && (!bodyless || status === 204)) continue;
-    if (name === "date") dated = true;
-    if (NOT_A_FIELD.test(value) || NOT_A_FIELD.test(name)) {
-      throw new ResponseSplitError(`header ${JSON.stringify(name)} cannot be sent`);
-    }
-    head += `${name}: ${value}\r\n`;
-  }
-  if (!dated) head += `date: ${framing.date}\r\n`;
+  head += serializeFields(headers, { date: framing.date, dropLength });
   if (chunked) head += "transfer-encoding: chunked\r\n";
   else if (!bodyless && length !== -1) head += `content-length: ${length}\r\n`;
   if (!keepAlive) head += "connection: close\r\n";
@@ -164,9 +176,29 @@ function serializeHead(
   return `${head}\r\n`;
 }
 
+/** Header lines, with a date when there is none. */
+function serializeFields(
+  headers: HeaderList,
+  { date, dropLength = true }: { date: string; dropLength?: boolean },
+): string {
+  let lines = "";
+  let dated = false;
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string;
+    const value = headers[i + 1] as string;
+    if (name === "content-length" && dropLength) continue;
+    if (name === "date") dated = true;
+    if (NOT_A_FIELD.test(value) || NOT_A_FIELD.test(name)) {
+      throw new ResponseSplitError(`header ${JSON.stringify(name)} cannot be sent`);
+    }
+    lines += `${name}: ${value}\r\n`;
+  }
+  return dated ? lines : `${lines}date: ${date}\r\n`;
+}
+
 /** The answer to a head that could not be parsed. */
 export function errorResponse(status: number, reason: string): OutboundResponse {
   const headers: HeaderList = ["content-type", "text/plain"];
   const body = new TextEncoder().encode(`${reason}\n`);
-  return { status, headers, body, close: true, done: () => {} };
+  return { status, headers, body, upgrade: "", close: true, done: () => {} };
 }

@@ -93,6 +93,7 @@ export async function withServer(
           status: 200,
           headers: [],
           body: null,
+          upgrade: "",
           close: false,
           done: (outcome) => server.outcomes.push(outcome),
           ...await handle(request),
