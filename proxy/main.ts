@@ -12,6 +12,7 @@ import type { Logger } from "../shared/lib/log.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
 import { serveProxyAdmin } from "./admin.ts";
 import { parseProxyConfig } from "./config.ts";
+import { readOpenFileLimit } from "./open_files.ts";
 import type { ProxyConfig } from "./config.ts";
 
 /** Features of the snapshot schema that this build understands. */
@@ -23,6 +24,7 @@ export async function runProxy(
   options: { ended: Promise<unknown>; log: Logger },
 ): Promise<void> {
   const { ended, log } = options;
+  const openFiles = config.openFiles > 0 ? config.openFiles : readOpenFileLimit();
   const dataPlane = new DataPlane({
     bindAddress: config.bindAddress,
     limits: DEFAULT_LIMITS,
@@ -30,6 +32,7 @@ export async function runProxy(
     random: Math.random,
     log,
     accessLog: config.accessLog ? new AccessLog({ sink: standardOutput() }) : null,
+    ...(openFiles === undefined ? {} : { openFiles }),
   });
   const bus = openNatsBus({
     access: config.bus,

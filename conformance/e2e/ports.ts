@@ -18,6 +18,7 @@ export const PORTS = {
   websocket: base + 35,
   slowClients: base + 40,
   hostileClients: base + 45,
+  descriptors: base + 15,
   hostileBackends: base + 25,
   busAway: base + 50,
   processes: base + 60,

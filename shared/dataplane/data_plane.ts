@@ -8,6 +8,8 @@ import type { AccessLog } from "./observe/access_log.ts";
 import { ProxyMetrics } from "./observe/metrics.ts";
 import { createRequestHandler } from "./request/handle.ts";
 import type { Limits } from "./request/limits.ts";
+import { connectionBound } from "./serve/connection_bound.ts";
+import type { ConnectionBound } from "./serve/connection_bound.ts";
 import { openHttp1 } from "./serve/http1_connection.ts";
 import type { LimitName } from "./serve/http1_connection.ts";
 import { httpDate } from "./serve/http_date.ts";
@@ -33,6 +35,8 @@ export interface DataPlaneOptions {
   log: Logger;
   /** Null: no access log. */
   accessLog: AccessLog | null;
+  /** File descriptors that the process may have, shared fairly among its workers. */
+  openFiles?: number;
 }
 
 /** Between tries to bind a port that is taken. */
@@ -49,6 +53,7 @@ export class DataPlane implements ApplyTarget {
   readonly #endpoints: EndpointRegistry;
   readonly #listeners: Listeners;
   readonly #connections: OpenConnections;
+  readonly #bound: ConnectionBound;
   #open = 0;
 
   /** Serves nothing yet. */
@@ -80,8 +85,11 @@ export class DataPlane implements ApplyTarget {
     });
     const date = httpDate(clock);
     const deadlines = this.#deadlines;
+    this.#bound = connectionBound(limits.maxConnections, options.openFiles);
+    const { bound, openFiles } = this.#bound;
+    log.info("connections_bounded", { bound, openFiles: openFiles ?? "unknown" });
     this.#connections = new OpenConnections({
-      max: limits.maxConnections,
+      max: bound,
       onRefused: () => stats.limitExceeded("max_connections"),
       onCount: (open) => this.#open = open,
       onFailure: (error) => log.error("connection_failed", { error: errorMessage(error) }),
@@ -102,6 +110,7 @@ export class DataPlane implements ApplyTarget {
       connections: this.#connections,
       handshakeTimeout: limits.headTimeout,
       bindRetry: BIND_RETRY,
+      watchEvery: limits.acceptWatchInterval,
       certificates: this.#certificates,
       deadlines,
       log,
@@ -158,6 +167,7 @@ export class DataPlane implements ApplyTarget {
   /** What is in force, without anything secret. */
   dump() {
     return {
+      connections: { open: this.#open, ...this.#bound },
       bound: this.#listeners.bound(),
       bindFailures: this.bindFailures(),
       certificates: this.#certificates.summaries(),

@@ -8,8 +8,13 @@ export interface Limits {
   maxTargetBytes: number;
   /** Bytes of a request body; 0 = no bound; beyond: 413. */
   maxBodyBytes: number;
-  /** Open connections per proxy; beyond: accepted and closed at once. */
+  /**
+   * Open connections per proxy; beyond: accepted and closed at once. Half of the file descriptors
+   * bound them as well, where that number is known.
+   */
   maxConnections: number;
+  /** Milliseconds after which a TLS socket that accepted nothing is tried; 0 = never. */
+  acceptWatchInterval: number;
   /** Milliseconds from accept (or the first byte of a later request) to the end of the head. */
   headTimeout: number;
   /** Milliseconds without a byte of a request body before 408. */
@@ -46,6 +51,7 @@ export const DEFAULT_LIMITS: Limits = {
   maxTargetBytes: 16 * 1024,
   maxBodyBytes: 0,
   maxConnections: 16_384,
+  acceptWatchInterval: 10_000,
   headTimeout: 10_000,
   bodyIdleTimeout: 30_000,
   halfClosedTimeout: 30_000,

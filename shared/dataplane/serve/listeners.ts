@@ -13,6 +13,7 @@ import type { BackoffOptions } from "../../lib/backoff.ts";
 import { errorMessage } from "../../lib/log.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { OpenConnection, OpenConnections } from "./open_connections.ts";
+import { AcceptWatchdog } from "./accept_watchdog.ts";
 import { firstProtocol } from "./preface.ts";
 import { bindTcp } from "./tcp_server.ts";
 import { TcpStream } from "./tcp_stream.ts";
@@ -37,6 +38,8 @@ export interface ListenersOptions {
   connections: OpenConnections;
   /** Milliseconds for a TLS handshake, or for the first bytes of a plaintext connection. */
   handshakeTimeout: number;
+  /** Milliseconds after which a TLS socket that accepted nothing is tried; 0 = never. */
+  watchEvery: number;
   /** Between tries to bind what could not be bound. */
   bindRetry: BackoffOptions;
   certificates: CertificateStore;
@@ -71,6 +74,8 @@ interface PortSocket {
   readonly fleetPort: number;
   readonly protocol: "HTTP" | "HTTPS";
   bound: BoundSocket | undefined;
+  /** Connections accepted, those refused included. */
+  accepted: number;
   error: string;
 }
 
@@ -80,9 +85,19 @@ export class Listeners {
   #retry: ReturnType<typeof setTimeout> | undefined;
   #retries = 0;
   #closed = false;
+  readonly #watchdog: AcceptWatchdog<PortSocket> | undefined;
 
   constructor(options: ListenersOptions) {
     this.#options = options;
+    const { bindAddress: address, watchEvery, reusePort } = options;
+    // What is sent to a port that others share may be accepted by any of them.
+    if (reusePort === true || watchEvery === 0) return;
+    this.#watchdog = new AcceptWatchdog({
+      address,
+      every: watchEvery,
+      sockets: () => this.#tlsSockets(),
+      onStuck: (socket) => this.#bindAnew(socket),
+    });
   }
 
   /** Puts a table in force: the swap is this assignment; binding what it adds follows. */
@@ -155,6 +170,7 @@ export class Listeners {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
+    await this.#watchdog?.close();
     const states = [...this.#scopes.values()];
     await Promise.all(states.map(({ work }) => work));
     const sockets = states.flatMap((state) => [...state.sockets.values()]);
@@ -203,6 +219,7 @@ export class Listeners {
         fleetPort,
         protocol: table.protocol,
         bound: undefined,
+        accepted: 0,
         error: "",
       };
       state.sockets.set(port, socket);
@@ -215,13 +232,38 @@ export class Listeners {
     const where = { scope: state.scope, port, fleetPort: socket.fleetPort };
     try {
       socket.bound = socket.protocol === "HTTP"
-        ? this.#bindPlain(state, port, socket.fleetPort)
-        : await this.#bindTls(state, port, socket.fleetPort);
+        ? this.#bindPlain(state, port, socket)
+        : await this.#bindTls(state, port, socket);
       log.info("listener_bound", { ...where, address: hostname });
     } catch (error) {
       socket.error = errorMessage(error);
       log.warn("listener_bind_failed", { ...where, address: hostname, error: socket.error });
       this.#retryLater();
+    }
+  }
+
+  /** Plaintext sockets report that they cannot accept, and go on. */
+  *#tlsSockets(): Iterable<PortSocket> {
+    for (const { sockets } of this.#scopes.values()) {
+      for (const socket of sockets.values()) {
+        if (socket.bound !== undefined && socket.protocol === "HTTPS") yield socket;
+      }
+    }
+  }
+
+  /** Open connections go on; those that wait to be accepted are lost either way. */
+  #bindAnew(stuck: PortSocket): void {
+    for (const state of this.#scopes.values()) {
+      for (const [port, socket] of state.sockets) {
+        if (socket !== stuck) continue;
+        const where = { scope: state.scope, port, fleetPort: socket.fleetPort };
+        this.#options.log.error("listener_stuck", where);
+        state.work = state.work.then(async () => {
+          if (state.sockets.get(port) === stuck) state.sockets.delete(port);
+          await stuck.bound?.close();
+        });
+        void this.#reconcile(state);
+      }
     }
   }
 
@@ -235,7 +277,7 @@ export class Listeners {
     }, wait);
   }
 
-  #bindPlain(state: ScopeState, port: number, fleetPort: number): BoundSocket {
+  #bindPlain(state: ScopeState, port: number, { fleetPort }: PortSocket): BoundSocket {
     const { bindAddress, reusePort, log, connections } = this.#options;
     return bindTcp({
       hostname: bindAddress,
@@ -256,16 +298,21 @@ export class Listeners {
     });
   }
 
-  #bindTls(state: ScopeState, port: number, fleetPort: number): Promise<BoundSocket> {
+  #bindTls(state: ScopeState, port: number, socket: PortSocket): Promise<BoundSocket> {
     const { certificates, deadlines, handshakeTimeout, onHandshakeFailure, log, connections } =
       this.#options;
     return listenTls({
       hostname: this.#options.bindAddress,
-      port: fleetPort,
+      port: socket.fleetPort,
       deadlines,
       handshakeTimeout,
-      onHandshakeFailure,
-      admit: () => connections.admit(),
+      onHandshakeFailure: (reason) => {
+        if (reason !== "closed" || this.#watchdog?.forgive() !== true) onHandshakeFailure(reason);
+      },
+      admit: () => {
+        socket.accepted++;
+        return connections.admit();
+      },
       onHandshaking: (change) => connections.handshakes(change),
       onError: (error) =>
         log.error("listener_failed", { scope: state.scope, port, error: error.message }),

@@ -80,6 +80,7 @@ async function withListeners(
   });
   const listeners = new Listeners({
     bindAddress: "127.0.0.1",
+    watchEvery: 0,
     connections: all,
     handshakeTimeout: options.handshakeTimeout ?? 5_000,
     bindRetry: { initial: 5, max: 20 },
