@@ -46,6 +46,7 @@ export interface Http1Options {
 }
 
 /** Bytes and milliseconds that a client may take to notice that the connection is closing. */
+const CR = 13;
 const LINGER_BYTES = 256 * 1024;
 const LINGER_TIME = 1_000;
 
@@ -181,13 +182,15 @@ class Http1Connection {
     if (input.size === 0) {
       this.#idle = true;
       if (this.#last) return null;
-      if (first) this.#within("head_timeout", limits.headTimeout);
+      if (first) this.#withinHead();
       else this.#within("keep_alive_timeout", limits.keepAliveTimeout);
       if (!await input.fill()) return null;
     }
     this.#idle = false;
-    if (!first || input.size > 0) this.#within("head_timeout", limits.headTimeout);
-    if (!await this.#skipEmptyLines()) return null;
+    if (input.bytes[input.start] === CR) {
+      this.#withinHead();
+      if (!await this.#skipEmptyLines()) return null;
+    }
     // Relative to the head's first byte: filling may move the bytes.
     const scanner = new HeadScanner(0);
     for (;;) {
@@ -202,6 +205,8 @@ class Http1Connection {
         const text = Buffer.from(head.buffer, head.byteOffset, head.length).toString("latin1");
         return parseRequestHead(text, limits);
       }
+      // Most heads come whole and need no deadline of their own.
+      this.#withinHead();
       if (!await input.fill()) return null;
     }
   }
@@ -363,6 +368,12 @@ class Http1Connection {
     deadlines.start(this.#writeDeadline, limits.responseIdleTimeout);
     await this.#stream.end();
     this.#writeDeadline.stop();
+  }
+
+  /** Once per head: bytes that trickle in do not put it off. */
+  #withinHead(): void {
+    if (this.#limit === "head_timeout" && this.#deadline.active) return;
+    this.#within("head_timeout", this.#options.limits.headTimeout);
   }
 
   #within(limit: LimitName | undefined, ms: number): void {

@@ -102,6 +102,14 @@ Deno.test("openHttp1() answers 408 when a request body stalls", async () => {
   });
 });
 
+Deno.test("openHttp1() answers 408 when the body of Expect: 100-continue never comes", async () => {
+  await withPlaintext({ limits: { bodyIdleTimeout: 30 } }, async ({ port }) => {
+    const request = `POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 10\r\n${CLOSE}`;
+    const answer = await rawRequest(port, request);
+    assert(answer.startsWith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 408 "), answer);
+  });
+});
+
 Deno.test("openHttp1() passes request bodies on: chunked, large, and of any pace", async () => {
   const bodies: string[] = [];
   const origin = startOrigin(async (c) => {

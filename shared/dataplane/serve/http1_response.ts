@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import type { BodyReader, HeaderList, OutboundResponse } from "../request/types.ts";
 import type { ByteStream } from "./byte_stream.ts";
+import { encodeLatin1 } from "../upstream/request_head.ts";
 import { STATUS_TEXT } from "./status_text.ts";
 import { freeBody } from "./write_buffers.ts";
 import type { WriteBuffers } from "./write_buffers.ts";
@@ -34,6 +35,7 @@ export class ResponseSplitError extends Error {
 
 const NOT_A_FIELD = /[\r\n\0]|[^\0-\xff]/;
 
+const NOTHING = new Uint8Array(0);
 const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1");
 
 /**
@@ -55,7 +57,7 @@ export async function writeResponse(
   const head = serializeHead(response, framing, { bodyless, length, chunked, keepAlive });
   if (body === null || bodyless) {
     if (body !== null && "cancel" in body) body.cancel();
-    await stream.write(Buffer.from(head, "latin1"));
+    await writeWhole(stream, { head, body: NOTHING, buffers: framing.buffers });
     return keepAlive;
   }
   if (body instanceof Uint8Array) {
@@ -80,10 +82,8 @@ interface Whole {
 async function writeWhole(stream: ByteStream, { head, body, buffers }: Whole): Promise<void> {
   const size = head.length + body.length;
   const shared = stream.copied === true ? buffers.take(size) : undefined;
-  const message = shared === undefined
-    ? Buffer.allocUnsafe(size)
-    : Buffer.from(shared.buffer, shared.byteOffset, size);
-  message.write(head, 0, "latin1");
+  const message = shared === undefined ? Buffer.allocUnsafe(size) : shared.subarray(0, size);
+  encodeLatin1(head, message);
   message.set(body, head.length);
   freeBody(body);
   await stream.write(message);

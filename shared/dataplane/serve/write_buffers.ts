@@ -1,24 +1,27 @@
-/** Memory for messages on their way out, used again and again: large ones would keep the collector busy. */
+/** Memory for messages on their way out, used again and again: new memory for each keeps the collector busy. */
 
-/** Bytes of one buffer: the largest whole body of an endpoint, and a head. */
-const SIZE = 72 * 1024;
-/** Below this, memory of its own costs as little. */
-const LEAST = 4 * 1024;
-/** Buffers kept; those beyond are left to the collector. */
+/** Bytes of a buffer: most answers, and the largest whole body of an endpoint with its head. */
+const SIZES = [4 * 1024, 72 * 1024] as const;
+/** Buffers of each size that are kept; those beyond are left to the collector. */
 const MOST_KEPT = 64;
+/** Below this, giving memory back by hand costs as much as it gains. */
+const LEAST_FREED = 4 * 1024;
 
 export class WriteBuffers {
-  readonly #free: Uint8Array[] = [];
+  readonly #free: readonly Uint8Array[][] = SIZES.map(() => []);
 
-  /** A buffer for `size` bytes; undefined when it should have memory of its own. */
+  /** A buffer for at least `size` bytes; undefined when that is too large to be shared. */
   take(size: number): Uint8Array | undefined {
-    if (size < LEAST || size > SIZE) return undefined;
-    return this.#free.pop() ?? new Uint8Array(SIZE);
+    for (let i = 0; i < SIZES.length; i++) {
+      if (size <= SIZES[i]!) return this.#free[i]!.pop() ?? new Uint8Array(SIZES[i]!);
+    }
+    return undefined;
   }
 
   /** Takes a buffer back that nobody reads any more. */
   give(buffer: Uint8Array): void {
-    if (this.#free.length < MOST_KEPT) this.#free.push(buffer);
+    const free = this.#free[buffer.length === SIZES[0] ? 0 : 1]!;
+    if (free.length < MOST_KEPT) free.push(buffer);
   }
 }
 
@@ -30,6 +33,6 @@ export class WriteBuffers {
 export function freeBody(body: Uint8Array): void {
   const { buffer } = body;
   // A view of something larger: others may still read that.
-  if (body.length < LEAST || body.length !== buffer.byteLength) return;
+  if (body.length < LEAST_FREED || body.length !== buffer.byteLength) return;
   if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
