@@ -30,6 +30,11 @@ export interface Engines {
   http2: Engine;
 }
 
+/** A connection before its engine is chosen. */
+type Accepted =
+  | { over: "tcp"; stream: TcpStream }
+  | { over: "tls"; stream: ByteStream; agreed: keyof Engines };
+
 export interface ListenersOptions {
   /** Address that every port is bound on. */
   bindAddress: string;
@@ -293,7 +298,7 @@ export class Listeners {
           remotePort: peer.port,
           sni: "",
         });
-        this.#serve(new TcpStream(connection), info);
+        connections.add(this.#open({ over: "tcp", stream: new TcpStream(connection) }, info));
       },
     });
   }
@@ -324,7 +329,8 @@ export class Listeners {
       onConnection: (connection) => {
         const { stream, remoteAddress, remotePort, sni } = connection;
         const info = this.#info(state, port, { scheme: "https", remoteAddress, remotePort, sni });
-        this.#serve(stream, info);
+        // The handshake offers nothing else.
+        connections.add(this.#open({ over: "tls", agreed: "http1", stream }, info));
       },
     });
   }
@@ -333,9 +339,17 @@ export class Listeners {
    * Which engine a connection gets, for as long as it is open: over TLS what the handshake agreed
    * on (ALPN, RFC 7301), in plaintext what the client's first bytes say (RFC 9113 §3.3).
    */
-  #serve(stream: ByteStream | TcpStream, info: InboundConnection): void {
-    const { engines, connections, deadlines, handshakeTimeout, onSilence } = this.#options;
-    if (!(stream instanceof TcpStream)) return connections.add(engines.http1(stream, info));
+  #open(accepted: Accepted, info: InboundConnection): OpenConnection {
+    switch (accepted.over) {
+      case "tls":
+        return this.#options.engines[accepted.agreed](accepted.stream, info);
+      case "tcp":
+        return this.#openByPreface(accepted.stream, info);
+    }
+  }
+
+  #openByPreface(stream: TcpStream, info: InboundConnection): OpenConnection {
+    const { engines, deadlines, handshakeTimeout, onSilence } = this.#options;
     let engine: OpenConnection | undefined;
     const serve = async () => {
       const options = { deadlines, timeout: handshakeTimeout, onTimeout: onSilence };
@@ -345,7 +359,7 @@ export class Listeners {
       await engine.finished;
     };
     const finished = serve();
-    connections.add({
+    return {
       finished,
       drain: () => {
         if (engine !== undefined) return engine.drain();
@@ -353,7 +367,7 @@ export class Listeners {
         return finished;
       },
       abort: () => engine === undefined ? stream.destroy() : engine.abort(),
-    });
+    };
   }
 
   #info(
