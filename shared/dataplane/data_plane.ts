@@ -28,6 +28,8 @@ import { Http1Client } from "./upstream/http1_client.ts";
 export interface DataPlaneOptions {
   /** Address that every listener is bound on. */
   bindAddress: string;
+  /** Bind with SO_REUSEPORT, for workers that share the ports. */
+  reusePort?: boolean;
   limits: Limits;
   clock: Clock;
   /** In [0, 1). */
@@ -107,6 +109,7 @@ export class DataPlane implements ApplyTarget {
     };
     this.#listeners = new Listeners({
       bindAddress: options.bindAddress,
+      reusePort: options.reusePort ?? false,
       connections: this.#connections,
       handshakeTimeout: limits.headTimeout,
       bindRetry: BIND_RETRY,
