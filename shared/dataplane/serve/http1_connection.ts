@@ -98,6 +98,7 @@ class Http1Connection {
   #limit: LimitName | undefined = "head_timeout";
   /** Of waiting for the client to take ours: one that sends but never reads is cut as well. */
   readonly #writeDeadline: Deadline;
+  readonly #onWritten = () => this.#writeDeadline.stop();
   readonly #onWatched = (more: boolean) => this.#watched(more);
   #current: InboundRequest | undefined;
   /** The answer to the current request has begun. */
@@ -381,10 +382,10 @@ class Http1Connection {
     this.#options.deadlines.start(this.#deadline, ms);
   }
 
-  async #write(stream: ByteStream, bytes: Uint8Array): Promise<void> {
+  /** A failure closes the stream, and that stops the deadline. */
+  #write(stream: ByteStream, bytes: Uint8Array): Promise<void> {
     const { deadlines, limits } = this.#options;
     deadlines.start(this.#writeDeadline, limits.responseIdleTimeout);
-    await stream.write(bytes);
-    this.#writeDeadline.stop();
+    return stream.write(bytes).then(this.#onWritten);
   }
 }

@@ -195,6 +195,8 @@ function addField(fields: Fields, name: string, value: string): void {
   fields.headers.push(name, value);
 }
 
+const NO_OPTIONS: readonly string[] = [];
+
 function describe(
   method: string,
   target: string,
@@ -202,7 +204,9 @@ function describe(
   fields: Fields,
 ): RequestHead {
   const httpVersion = version === "HTTP/1.1" ? "1.1" : "1.0";
-  const options = fields.connection.split(",").map((option) => option.trim());
+  const options = fields.connection === ""
+    ? NO_OPTIONS
+    : fields.connection.split(",").map((option) => option.trim());
   const keepAlive = httpVersion === "1.1"
     ? !options.includes("close")
     : options.includes("keep-alive");
