@@ -122,6 +122,7 @@ Deno.test("compile() gives every Gateway of ours a scope, and no other object on
     "gateway/default/conflicts",
     "gateway/default/crowded",
     "gateway/default/hostnames",
+    "gateway/default/late",
     "gateway/default/mutual-tls",
     "gateway/default/parameters",
     "gateway/default/selective",

@@ -26,6 +26,7 @@ import { createSigner, generateSigningKey } from "../../shared/snapshot/keys.ts"
 import { startChild } from "./child.ts";
 import type { Child, ChildOptions } from "./child.ts";
 import { KeptAlive } from "./keep_alive.ts";
+import { inheritedOpenFiles } from "./open_files.ts";
 
 export interface StackOptions {
   /** Files and folders of manifests. */
@@ -176,6 +177,7 @@ class StackBuilder {
     });
     this.#controller = controller;
     this.#progress(count === 1 ? "starting the proxy" : `starting ${count} proxies`);
+    const openFiles = await inheritedOpenFiles();
     const started = await Promise.all(Array.from({ length: count }, async (_, index) => {
       const stateDir = `${this.#stateDir}/proxy-${index}`;
       await Deno.mkdir(stateDir, { recursive: true, mode: 0o700 });
@@ -194,6 +196,7 @@ class StackBuilder {
           workers: settings.workers,
           limits: settings.limits,
           logLevel,
+          openFiles,
         },
       });
     }));
@@ -367,8 +370,6 @@ function proxyFlags(stateDir: string, busUrl: string): string[] {
     `--allow-read=${[stateDir, WORKER_MODULES, ...bus === undefined ? [] : [bus]].join(",")}`,
     // The folder of a bus is read; writing is for its socket.
     `--allow-write=${[stateDir, ...bus === undefined ? [] : [hubSocket(bus)]].join(",")}`,
-    // A request's signal aborts only when its client went away, not when it was answered.
-    "--unstable-no-legacy-abort",
   ];
 }
 

@@ -9,6 +9,7 @@ import { openHttp1 } from "./http1_connection.ts";
 import type { ServedHttp1 } from "./http1_connection.ts";
 import { CertificateStore } from "./tls_contexts.ts";
 import { listenTls } from "./tls_server.ts";
+import { WriteBuffers } from "./write_buffers.ts";
 
 const names = ["localhost", "a.test", "*.wild.test"];
 export const [first, second] = await Promise.all(
@@ -60,6 +61,7 @@ export async function withServer(
     drain: () => Promise.all(connections.map((connection) => connection.drain())),
   };
   const connections: ServedHttp1[] = [];
+  const buffers = new WriteBuffers();
   const all = { ...DEFAULT_LIMITS, ...limits };
   const socket = await listenTls({
     hostname: "127.0.0.1",
@@ -85,11 +87,13 @@ export async function withServer(
         limits: all,
         deadlines,
         onLimit: (limit) => server.limits.push(limit),
+        buffers,
         date: () => "Thu, 01 Jan 1970 00:00:00 GMT",
         handler: async (request) => ({
           status: 200,
           headers: [],
           body: null,
+          upgrade: "",
           close: false,
           done: (outcome) => server.outcomes.push(outcome),
           ...await handle(request),
