@@ -8,6 +8,8 @@ import { ProxyMetrics } from "./observe/metrics.ts";
 import { createRequestHandler } from "./request/handle.ts";
 import type { Limits } from "./request/limits.ts";
 import { openHttp1 } from "./serve/http1_connection.ts";
+import type { LimitName } from "./serve/http1_connection.ts";
+import { openHttp2 } from "./serve/http2_connection.ts";
 import { httpDate } from "./serve/http_date.ts";
 import { Listeners } from "./serve/listeners.ts";
 import { createNativeEngine } from "./serve/native_engine.ts";
@@ -108,17 +110,20 @@ export class DataPlane implements ApplyTarget {
           this.#follow(
             serveNative(connection, info, handler, { engine, limits, deadlines, stats }),
           ),
-        stream: ({ stream }, info) =>
-          this.#follow(openHttp1(stream, info, {
+        stream: ({ stream, protocol }, info) => {
+          const open = protocol === "h2" ? openHttp2 : openHttp1;
+          return this.#follow(open(stream, info, {
             handler,
             limits,
             deadlines,
+            clock,
             date,
             // A body that stalls is counted with the request it belongs to.
-            onLimit: (limit) => {
+            onLimit: (limit: LimitName) => {
               if (limit !== "body_timeout") stats.limitExceeded(limit);
             },
-          })),
+          }));
+        },
       },
     });
   }
