@@ -21,6 +21,7 @@ import type { RouteTable } from "./table/types.ts";
 import { Deadlines } from "./upstream/deadlines.ts";
 import { EndpointRegistry } from "./upstream/endpoints.ts";
 import { Http1Client } from "./upstream/http1_client.ts";
+import { Http2Client } from "./upstream/http2_client.ts";
 
 /** What a host decides. */
 export interface DataPlaneOptions {
@@ -60,6 +61,7 @@ export class DataPlane implements ApplyTarget {
   readonly #deadlines: Deadlines;
   readonly #certificates = new CertificateStore();
   readonly #upstream: Http1Client;
+  readonly #upstreamHttp2: Http2Client;
   readonly #endpoints: EndpointRegistry;
   readonly #listeners: Listeners;
   readonly #open = new Set<OpenConnection>();
@@ -76,15 +78,26 @@ export class DataPlane implements ApplyTarget {
       ...(accessLog === null ? {} : { accessLog }),
     });
     const stats = this.metrics.requests;
-    this.#upstream = new Http1Client({
+    const client = {
       limits,
       clock,
       deadlines: this.#deadlines,
       onRetry: () => stats.retries++,
+    };
+    this.#upstream = new Http1Client(client);
+    this.#upstreamHttp2 = new Http2Client(client);
+    this.#endpoints = new EndpointRegistry({
+      random,
+      observer: {
+        setRetired: (target, retired) => {
+          this.#upstream.setRetired(target, retired);
+          this.#upstreamHttp2.setRetired(target, retired);
+        },
+      },
     });
-    this.#endpoints = new EndpointRegistry({ random, observer: this.#upstream });
     const handler = createRequestHandler({
       upstream: this.#upstream,
+      upstreamHttp2: this.#upstreamHttp2,
       endpoints: this.#endpoints,
       stats,
       accessLog,
@@ -198,6 +211,7 @@ export class DataPlane implements ApplyTarget {
     clearTimeout(timer);
     for (const connection of this.#open) connection.abort();
     this.#upstream.close();
+    this.#upstreamHttp2.close();
     this.#deadlines.close();
     await this.#engine.close();
     await this.#options.accessLog?.flush();

@@ -29,8 +29,9 @@ export class InboundBody implements BodyReader {
   #next = 0;
   /** Octets of the last piece that are in use, when it is one of ours with room left; else -1. */
   #filled = -1;
-  /** Octets that nobody read. */
+  /** Octets that nobody read, and how many of them are no longer counted by a window. */
   #held = 0;
+  #preloaded = 0;
   #waiter: Waiter | null = null;
   #state: "open" | "ended" | "failed" = "open";
   #error: unknown;
@@ -45,7 +46,8 @@ export class InboundBody implements BodyReader {
     if (this.#state === "failed") return Promise.reject(this.#error);
     const piece = this.#shift();
     if (piece !== null) {
-      this.#source.consumed(piece.length);
+      if (this.#preloaded > 0) this.#preloaded = 0;
+      else this.#source.consumed(piece.length);
       return Promise.resolve(piece);
     }
     if (this.#state === "ended") return Promise.resolve(null);
@@ -81,6 +83,13 @@ export class InboundBody implements BodyReader {
     this.#keep(piece);
   }
 
+  /** Data that was consumed already, as far as windows are concerned. */
+  preload(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#pieces.push(bytes);
+    this.#preloaded = bytes.length;
+    this.#held += bytes.length;
+  }
+
   /** Everything has arrived. */
   end(): void {
     if (this.#state !== "open") return;
@@ -96,8 +105,8 @@ export class InboundBody implements BodyReader {
     this.#pieces = [];
     this.#next = 0;
     this.#filled = -1;
-    const held = this.#held;
-    this.#held = 0;
+    const held = this.#held - this.#preloaded;
+    this.#held = this.#preloaded = 0;
     if (held > 0) this.#source.consumed(held);
     this.#settle((waiter) => waiter.reject(error));
   }

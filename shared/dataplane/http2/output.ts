@@ -83,6 +83,14 @@ export class Output {
     this.commit(this.#at + h2.FRAME_HEADER);
   }
 
+  /** What a client sends before anything else. */
+  preface(): void {
+    const { length } = h2.PREFACE;
+    this.reserve(length);
+    for (let i = 0; i < length; i++) this.#slab[this.#at + i] = h2.PREFACE.charCodeAt(i);
+    this.commit(this.#at + length);
+  }
+
   settings(values: readonly (readonly [id: number, value: number])[]): void {
     this.frame(h2.SETTINGS, 0, { stream: 0, length: values.length * 6 });
     for (const [id, value] of values) {

@@ -37,7 +37,8 @@ export class Receiver implements FrameSink {
     this.#window = limits.connectionWindow;
     this.#decoder = new HpackDecoder(maxHeadBytes);
     this.#blocks = new HeaderBlocks({
-      maxBytes: maxHeadBytes,
+      // More than is accepted, so that there can be an answer to what is somewhat too large.
+      maxBytes: 2 * maxHeadBytes,
       maxContinuations: limits.maxContinuations,
     });
     this.#reader = new FrameReader(this, {

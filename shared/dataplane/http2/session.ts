@@ -42,7 +42,7 @@ export interface SessionOptions {
   deadlines: Deadlines;
   clock: Pick<Clock, "monotonic">;
   limits: Http2Limits;
-  /** Octets of a header block, decoded (RFC 9113 §10.5.1) and encoded. */
+  /** Octets of a header block, decoded (RFC 9113 §10.5.1); twice as many may arrive. */
   maxHeadBytes: number;
   /** Milliseconds without progress of what is sent. */
   sendIdleTimeout: number;
@@ -98,6 +98,7 @@ export class Session {
   start(settings: Settings): void {
     const { limits, maxHeadBytes } = this.options;
     const { out } = this.sender;
+    if (this.role.side === "client") out.preface();
     out.settings([
       [h2.INITIAL_WINDOW_SIZE, limits.streamWindow],
       [h2.MAX_HEADER_LIST_SIZE, maxHeadBytes],

@@ -1,7 +1,6 @@
 /** One stream: who it is for, how far each side is, and its part of flow control. */
 import { Deadline } from "../upstream/deadlines.ts";
 import type { FieldBlock } from "./hpack_decoder.ts";
-import type { InboundBody } from "./inbound_body.ts";
 
 /** Why a stream ended before both sides were done. */
 export interface StreamFailure {
@@ -26,11 +25,17 @@ export interface StreamOwner {
   failed(failure: StreamFailure): void;
 }
 
+/** Where the data of a stream goes. */
+export interface DataSink {
+  /** Data arrived; it belongs to the sink, which says when it is consumed. */
+  push(piece: Uint8Array): void;
+}
+
 export class Stream {
   readonly id: number;
   readonly owner: StreamOwner;
   /** Where DATA goes; null drops it. */
-  body: InboundBody | null = null;
+  body: DataSink | null = null;
   /** What content-length said, or -1. */
   expected = -1;
   received = 0;

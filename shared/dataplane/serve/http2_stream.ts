@@ -6,20 +6,19 @@ import type { BodySource } from "../http2/inbound_body.ts";
 import { trailerList } from "../http2/message_head.ts";
 import type { RequestHead } from "../http2/message_head.ts";
 import { ErrorCode } from "../http2/protocol.ts";
+import { sendBody } from "../http2/send_body.ts";
 import type { Fields } from "../http2/sender.ts";
 import type { Stream, StreamFailure, StreamOwner } from "../http2/stream.ts";
 import { RequestBodyError } from "../request/body.ts";
 import type { BodyReader, HeaderList, InboundRequest, OutboundResponse } from "../request/types.ts";
 import { Deadline } from "../upstream/deadlines.ts";
-import { TruncatedResponseError } from "./http1_response.ts";
 import type { Http2Connection } from "./http2_connection.ts";
-
-const EMPTY = new Uint8Array(0);
 
 export class ServerStream implements StreamOwner, BodySource {
   readonly #connection: Http2Connection;
   readonly #stream: Stream;
   #request: InboundRequest | null = null;
+  #body: InboundBody | null = null;
   #response: OutboundResponse | null = null;
   #bytes = 0;
   /** `Expect: 100-continue`, and nothing was said to it yet. */
@@ -48,7 +47,7 @@ export class ServerStream implements StreamOwner, BodySource {
       body = new InboundBody(head.contentLength, this);
       this.#expectContinue = head.expectContinue;
     }
-    stream.body = body;
+    stream.body = this.#body = body;
     const request: InboundRequest = {
       connection: info,
       method: head.method,
@@ -87,11 +86,11 @@ export class ServerStream implements StreamOwner, BodySource {
       throw new StreamError(ErrorCode.PROTOCOL_ERROR, "trailers too large");
     }
     const trailers = trailerList(block.fields);
-    if (this.#stream.body !== null && trailers.length > 0) this.#stream.body.trailers = trailers;
+    if (this.#body !== null && trailers.length > 0) this.#body.trailers = trailers;
   }
 
   ended(): void {
-    this.#stream.body?.end();
+    this.#body?.end();
   }
 
   failed(failure: StreamFailure): void {
@@ -101,7 +100,7 @@ export class ServerStream implements StreamOwner, BodySource {
       failure.by === "us" && failure.code === ErrorCode.PROTOCOL_ERROR ? "framing" : "aborted",
       { cause: new Error(failure.reason) },
     );
-    this.#stream.body?.fail(error);
+    this.#body?.fail(error);
     if (!aborted) return;
     const request = this.#request;
     this.#finish(error);
@@ -125,7 +124,7 @@ export class ServerStream implements StreamOwner, BodySource {
     }
     this.#silence ??= new Deadline(() => {
       options.onLimit("body_timeout");
-      this.#stream.body?.fail(new RequestBodyError("timeout"));
+      this.#body?.fail(new RequestBodyError("timeout"));
     });
     options.deadlines.start(this.#silence, options.limits.bodyIdleTimeout);
   }
@@ -170,29 +169,8 @@ export class ServerStream implements StreamOwner, BodySource {
   async #pass(body: BodyReader): Promise<void> {
     const stream = this.#stream;
     const { sender } = this.#connection.session;
-    const put = (bytes: Uint8Array, end: boolean) =>
-      sender.data(stream, bytes, end)
-        ? undefined
-        : new Promise<void>((resolve) => stream.onDrained = resolve);
     try {
-      for (let chunk = await body.read(); chunk !== null; chunk = await body.read()) {
-        if (stream.gone) return;
-        if (chunk.length === 0) continue;
-        this.#bytes += chunk.length;
-        if (body.length !== -1 && this.#bytes > body.length) {
-          throw new TruncatedResponseError("the body is longer than its content-length");
-        }
-        await put(chunk, false);
-        if (stream.gone) return;
-      }
-      if (stream.gone) return;
-      if (body.length !== -1 && this.#bytes !== body.length) {
-        throw new TruncatedResponseError("the body is shorter than its content-length");
-      }
-      const { trailers } = body;
-      if (trailers && trailers.length > 0) {
-        sender.headers(stream, { pseudo: [], list: trailers }, true);
-      } else await put(EMPTY, true);
+      await sendBody({ sender, stream }, body, (octets) => this.#bytes += octets);
       if (stream.localClosed) this.#sent();
     } catch (error) {
       this.#broken(error);
@@ -203,7 +181,7 @@ export class ServerStream implements StreamOwner, BodySource {
   #sent(): void {
     this.#finish(undefined);
     const stream = this.#stream;
-    stream.body?.cancel();
+    this.#body?.cancel();
     if (!stream.gone) {
       this.#connection.session.reset(stream, ErrorCode.NO_ERROR, "answered already");
     }
