@@ -112,6 +112,8 @@ export class Http2Connection implements SessionRole {
   // ---- SessionRole --------------------------------------------------------------------------
 
   ready(): void {
+    if (this.#draining !== "no") return;
+    this.#deadline.stop();
     this.changed();
   }
 
@@ -138,6 +140,7 @@ export class Http2Connection implements SessionRole {
   }
 
   blockPending(pending: boolean): void {
+    if (this.#draining !== "no") return;
     if (pending) this.#within("head_timeout", this.options.limits.headTimeout);
     else {
       this.#deadline.stop();
