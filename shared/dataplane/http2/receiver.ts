@@ -15,6 +15,9 @@ import type { Stream } from "./stream.ts";
 const { PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR, ENHANCE_YOUR_CALM } =
   h2.ErrorCode;
 
+/** For its stream and for the connection, and some more for clients that are diligent. */
+const WINDOW_UPDATES_PER_FRAME = 4;
+
 export class Receiver implements FrameSink {
   readonly #session: Session;
   readonly #reader: FrameReader;
@@ -27,6 +30,8 @@ export class Receiver implements FrameSink {
   /** Octets that the peer may send on all streams together, and those it has not been told of. */
   #window: number;
   #unannounced = 0;
+  /** Frames that we had sent when the peer's answers to them were last counted. */
+  #credited = 0;
   /** Of the DATA frame under way; null = its data is dropped. */
   #dataStream: Stream | null = null;
 
@@ -220,8 +225,7 @@ export class Receiver implements FrameSink {
     if (id === 0) throw new ConnectionError(PROTOCOL_ERROR, "RST_STREAM on stream 0");
     const session = this.#session;
     const stream = session.streams.get(id);
-    // Also for streams that are over: the frame itself costs something.
-    this.#spend(this.#guard.resets, "h2_resets");
+    this.#spendReset();
     if (stream !== undefined) session.wasReset(stream, readUint32(frame));
     else if (this.#isIdle(id)) throw new ConnectionError(PROTOCOL_ERROR, "RST_STREAM: idle stream");
   }
@@ -257,6 +261,7 @@ export class Receiver implements FrameSink {
     expectLength(frame, 8);
     if (frame.stream !== 0) throw new ConnectionError(PROTOCOL_ERROR, "PING on a stream");
     if ((frame.flags & h2.ACK) !== 0) return this.#session.role.pingAcked();
+    this.#credit();
     this.#spend(this.#guard.pings, "h2_pings");
     this.#session.sender.out.ping(frame.bytes.subarray(frame.from, frame.end), true);
   }
@@ -272,6 +277,7 @@ export class Receiver implements FrameSink {
 
   #windowUpdate(frame: Frame): void {
     expectLength(frame, 4);
+    this.#credit();
     this.#spend(this.#guard.windowUpdates, "h2_window_updates");
     const increment = readUint31(frame.bytes, frame.from);
     const { sender, streams } = this.#session;
@@ -324,11 +330,26 @@ export class Receiver implements FrameSink {
    */
   #streamError(id: number, error: unknown): void {
     if (!(error instanceof StreamError)) throw error;
-    this.#spend(this.#guard.resets, "h2_resets");
+    this.#spendReset();
     const session = this.#session;
     const stream = session.streams.get(id);
     if (stream === undefined) session.refuse(id, error.code);
     else session.reset(stream, error.code, error.message);
+  }
+
+  /** A server can only end what it was asked for: that needs no bound. */
+  #spendReset(): void {
+    if (this.#session.role.side === "server") this.#spend(this.#guard.resets, "h2_resets");
+  }
+
+  /** Who is sent data opens windows, and may measure with a PING how fast it comes. */
+  #credit(): void {
+    const { dataFrames } = this.#session.sender;
+    const sent = dataFrames - this.#credited;
+    if (sent === 0) return;
+    this.#credited = dataFrames;
+    this.#guard.windowUpdates.earn(WINDOW_UPDATES_PER_FRAME * sent);
+    this.#guard.pings.earn(sent);
   }
 
   #spend(budget: Budget, limit: Http2Limit): void {

@@ -45,6 +45,8 @@ export class Sender {
   /** Octets that we may send on all streams together. */
   window = h2.DEFAULT_WINDOW;
   maxFrameSize = h2.DEFAULT_FRAME_SIZE;
+  /** DATA frames ever sent. */
+  dataFrames = 0;
   readonly #transport: ByteStream;
   readonly #options: SenderOptions;
   /** Streams that could send if there was room; first come, first served, a frame each. */
@@ -88,6 +90,7 @@ export class Sender {
 
   /** Something was put into `out`: it leaves with whatever else this turn brings. */
   schedule(): void {
+    this.watch();
     if (this.#scheduled || this.#writing || this.#corked) return;
     this.#scheduled = true;
     queueMicrotask(this.#flushTask);
@@ -175,10 +178,19 @@ export class Sender {
 
   /** Hands the output to the transport, unless it is still busy with the last. */
   flush(): void {
+    this.watch();
     if (this.#writing || this.#closed || this.out.size === 0) return;
     this.#writing = true;
-    this.#options.deadlines.start(this.#deadline, this.#options.idleTimeout);
     this.#transport.write(this.out.take()).then(this.#onWritten, this.#onError);
+  }
+
+  /**
+   * Bounds how long a busy transport may stay so. Asked for when something waits for it, and not for
+   * every write: most of them are over at once.
+   */
+  watch(): void {
+    if (!this.#writing || this.#closed || this.#deadline.active) return;
+    this.#options.deadlines.start(this.#deadline, this.#options.idleTimeout);
   }
 
   /** Nothing is sent any more. */
@@ -257,6 +269,7 @@ export class Sender {
     const end = from + size;
     const last = end === bytes.length;
     stream.stalled?.stop();
+    this.dataFrames++;
     if (size > 0 || stream.pendingEnd) {
       this.out.data(stream.id, last && stream.pendingEnd, { bytes, from, end });
     }

@@ -212,6 +212,7 @@ export class Session {
     this.over = true;
     this.#failAll("the connection was closed");
     this.sender.flush();
+    this.sender.watch();
     this.#wake();
     // An outstanding read has to end by itself, or by the linger's deadline.
     if (this.sender.idle) this.#shut();
