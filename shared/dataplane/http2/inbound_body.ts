@@ -9,9 +9,11 @@ const GATHER = 4 * 1024;
 export interface BodySource {
   /** The reader took this many octets. */
   consumed(octets: number): void;
+  /** This many octets are not going to be read. */
+  dropped(octets: number): void;
   /** The reader waits for data, or does so no longer. */
   waits(waiting: boolean): void;
-  /** The reader gave up; octets that nobody read are counted as consumed already. */
+  /** The reader gave up; octets that nobody read are dropped already. */
   cancelled(reason: unknown): void;
 }
 
@@ -67,10 +69,7 @@ export class InboundBody implements BodyReader {
   /** Data arrived; it belongs to the body. */
   push(piece: Uint8Array): void {
     if (piece.length === 0) return;
-    if (this.#state !== "open") {
-      this.#source.consumed(piece.length);
-      return;
-    }
+    if (this.#state !== "open") return this.#source.dropped(piece.length);
     const waiter = this.#waiter;
     if (waiter !== null) {
       this.#waiter = null;
@@ -107,7 +106,7 @@ export class InboundBody implements BodyReader {
     this.#filled = -1;
     const held = this.#held - this.#preloaded;
     this.#held = this.#preloaded = 0;
-    if (held > 0) this.#source.consumed(held);
+    if (held > 0) this.#source.dropped(held);
     this.#settle((waiter) => waiter.reject(error));
   }
 

@@ -69,13 +69,6 @@ export class Output {
     return whole;
   }
 
-  /** Drops the slab of a connection that has nothing to do. */
-  release(): void {
-    if (this.size > 0) return;
-    this.#slab = EMPTY;
-    this.#from = this.#at = 0;
-  }
-
   /** Writes the head of a frame; its payload follows. */
   frame(type: number, flags: number, head: { stream: number; length: number }): void {
     this.reserve(h2.FRAME_HEADER + head.length);

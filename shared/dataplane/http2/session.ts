@@ -66,7 +66,10 @@ export class Session {
   over = false;
   readonly #transport: ByteStream;
   readonly #receiver: Receiver;
+  #lastAccepted = h2.MAX_WINDOW;
   #onDrained: (() => void) | null = null;
+  #shutting = false;
+  readonly #deadline = new Deadline(() => this.destroy());
 
   constructor(transport: ByteStream, role: SessionRole, options: SessionOptions) {
     this.#transport = transport;
@@ -170,6 +173,11 @@ export class Session {
     this.#receiver.consumed(stream, octets);
   }
 
+  /** Octets are not going to be read: only the connection's window opens again. */
+  dropped(octets: number): void {
+    this.#receiver.consumed(null, octets);
+  }
+
   /** Ends a stream from our side; what is still under way for it is ignored. */
   reset(stream: Stream, code: number, reason: string): void {
     if (stream.gone) return;
@@ -199,10 +207,18 @@ export class Session {
     if (stream.localClosed && !stream.gone) this.#complete(stream);
   }
 
+  /** Tells the peer that no stream after those that have begun is going to be processed. */
+  lastCall(): void {
+    this.#lastAccepted = this.lastPeerStream;
+    this.sender.out.goaway(this.#lastAccepted, h2.ErrorCode.NO_ERROR);
+    this.sender.schedule();
+  }
+
   /** Ends the connection with GOAWAY. */
   fail(code: number): void {
     if (this.over) return;
-    this.sender.out.goaway(this.lastPeerStream, code);
+    // What was said of streams that are not processed is not taken back (RFC 9113 §6.8).
+    this.sender.out.goaway(Math.min(this.lastPeerStream, this.#lastAccepted), code);
     this.finish();
   }
 
@@ -241,9 +257,6 @@ export class Session {
     this.#onDrained = null;
     onDrained?.();
   }
-
-  readonly #deadline = new Deadline(() => this.destroy());
-  #shutting = false;
 
   /** Everything is sent: closes our side, and gives the peer a moment to close its own. */
   #shut(): void {

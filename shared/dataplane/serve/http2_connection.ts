@@ -1,5 +1,6 @@
 /** The server's side of an HTTP/2 connection: streams are requests, handled side by side. */
 import type { Clock } from "../../lib/clock.ts";
+import { COOKIE } from "../http2/header_field.ts";
 import type { FieldBlock } from "../http2/hpack_decoder.ts";
 import { HTTP2_LIMITS } from "../http2/limits.ts";
 import type { Http2Limit, Http2Limits } from "../http2/limits.ts";
@@ -119,16 +120,16 @@ export class Http2Connection implements SessionRole {
 
   opened(id: number, block: FieldBlock, endStream: boolean): void {
     const { session, options } = this;
-    // After the last GOAWAY: the client knows that these are not processed.
-    if (this.#draining === "yes") return;
     session.begun(id);
+    // After the last GOAWAY: the client knows, or will, that it may send these elsewhere.
+    if (this.#draining === "yes") return session.refuse(id, h2.ErrorCode.REFUSED_STREAM);
     const { maxStreams } = this.#limits;
     // A stream that is reset is over at once, what was begun for it only soon.
     if (session.streams.size >= maxStreams || this.running >= 2 * maxStreams) {
       options.onLimit("h2_streams");
       return session.refuse(id, h2.ErrorCode.REFUSED_STREAM);
     }
-    const large = block.tooLarge || block.fields.length > options.limits.maxHeaders;
+    const large = block.tooLarge || tooMany(block, options.limits.maxHeaders);
     const head = large ? null : requestHead(block.fields, false);
     if (this.#draining === "no") this.#deadline.stop();
     const stream = new ServerStream(this, id);
@@ -170,8 +171,7 @@ export class Http2Connection implements SessionRole {
   #lastCall(): void {
     this.#draining = "yes";
     this.#deadline.stop();
-    this.session.sender.out.goaway(this.session.lastPeerStream, h2.ErrorCode.NO_ERROR);
-    this.session.sender.schedule();
+    this.session.lastCall();
     this.changed();
   }
 
@@ -186,4 +186,12 @@ export class Http2Connection implements SessionRole {
     this.#limit = limit;
     this.options.deadlines.start(this.#deadline, ms);
   }
+}
+
+/** The parts of a cookie count as one: HTTP/2 cuts it up for compression only. */
+function tooMany({ fields }: FieldBlock, max: number): boolean {
+  if (fields.length <= max) return false;
+  let count = 1;
+  for (const { kind } of fields) if (kind !== COOKIE) count++;
+  return count > max;
 }

@@ -113,6 +113,26 @@ Deno.test("openHttp2() cuts clients that send a preface, a head, a body or nothi
   }, { limits: { headTimeout: 60, bodyIdleTimeout: 60, keepAliveTimeout: 60 } });
 });
 
+Deno.test("openHttp2() lets a client send no more of a body that nobody wants", async () => {
+  const release = Promise.withResolvers<void>();
+  const handle: Handle = async (request) => {
+    request.body?.cancel();
+    await release.promise;
+    return {};
+  };
+  await withHttp2(handle, async (server) => {
+    const client = await server.dial();
+    await client.send(client.headers(1, POST, false), client.data(1, "x".repeat(16_000), false));
+    await client.send(frame({ type: h2.PING, payload: new Uint8Array(8) }));
+    const next = await client.next(({ type, stream }) =>
+      type === h2.PING || (type === h2.WINDOW_UPDATE && stream === 1)
+    );
+    assertEquals(next?.type, h2.PING);
+    release.resolve();
+    assertEquals((await client.answer(1)).status, "200");
+  }, { http2: { streamWindow: 16_384, connectionWindow: 70_000 } });
+});
+
 Deno.test("openHttp2() says 100 Continue when the body is wanted", async () => {
   await withHttp2(echo, async (server) => {
     const client = await server.dial();
@@ -202,7 +222,8 @@ Deno.test("ServedHttp2.drain() serves what was under way, then says goodbye", as
     await client.send(frame({ type: h2.PING, flags: h2.ACK, payload: ping!.payload }));
     const last = await client.nextOf(h2.GOAWAY);
     assertEquals(last?.payload, Uint8Array.from([...uint32(3), ...uint32(0)]));
-    await client.send(client.headers(5, GET));
+    await client.send(client.headers(5, POST, false), client.data(5, "x"));
+    assertEquals((await client.answer(5)).status, `reset ${ErrorCode.REFUSED_STREAM}`);
     release.resolve();
     const answered: number[] = [];
     for (let next = await client.nextOf(h2.HEADERS); next !== null;) {

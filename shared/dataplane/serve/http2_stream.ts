@@ -113,6 +113,10 @@ export class ServerStream implements StreamOwner, BodySource {
     this.#connection.session.consumed(this.#stream, octets);
   }
 
+  dropped(octets: number): void {
+    this.#connection.session.dropped(octets);
+  }
+
   waits(waiting: boolean): void {
     if (!waiting) return this.#silence?.stop();
     const { options, session } = this.#connection;
@@ -139,20 +143,25 @@ export class ServerStream implements StreamOwner, BodySource {
     this.#connection.running--;
     this.#answering = true;
     this.#response = response;
+    if (this.#stream.gone) return this.#broken(new RequestBodyError("aborted"));
+    try {
+      this.#answer(response);
+    } catch (error) {
+      this.#broken(error);
+    }
+  }
+
+  /** `close` of the answer is not needed here: a request ends with its stream. */
+  #answer(response: OutboundResponse): void {
     const stream = this.#stream;
-    if (stream.gone) return this.#broken(new RequestBodyError("aborted"));
     const { options, session } = this.#connection;
     const { body } = response;
     const bodyless = this.#request!.method === "HEAD" || response.status === 204 ||
       response.status === 304;
     const endStream = bodyless || body === null ||
       (body instanceof Uint8Array && body.length === 0);
-    try {
-      const fields = responseFields(response, { bodyless, date: options.date() });
-      session.sender.headers(stream, fields, endStream);
-    } catch (error) {
-      return this.#broken(error);
-    }
+    const fields = responseFields(response, { bodyless, date: options.date() });
+    session.sender.headers(stream, fields, endStream);
     if (endStream) {
       if (body !== null && "cancel" in body) body.cancel();
       return this.#sent();

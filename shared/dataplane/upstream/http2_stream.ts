@@ -142,6 +142,10 @@ export class ClientStream implements StreamOwner, BodySource, ExchangeCarrier {
     this.#connection.session.consumed(this.#stream, octets);
   }
 
+  dropped(octets: number): void {
+    this.#connection.session.dropped(octets);
+  }
+
   waits(waiting: boolean): void {
     if (waiting && !this.#complete) this.#touch();
     else this.#exchange.silence.stop();
