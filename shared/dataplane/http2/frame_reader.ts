@@ -86,8 +86,8 @@ export class FrameReader {
       if (next === at) break;
       at = next;
     }
-    // A copy: the rest of the chunk may be much larger.
-    if (at < bytes.length) this.#held = bytes.slice(at);
+    // A copy, since the rest of the chunk may be much larger; `slice` of a Buffer would not be one.
+    if (at < bytes.length) this.#held = new Uint8Array(bytes.subarray(at));
   }
 
   #readPreface(bytes: Uint8Array): number {
@@ -98,7 +98,7 @@ export class FrameReader {
       }
     }
     if (bytes.length < size) {
-      this.#held = bytes.slice();
+      this.#held = new Uint8Array(bytes);
       return 0;
     }
     this.#preface = false;

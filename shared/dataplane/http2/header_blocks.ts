@@ -49,7 +49,7 @@ export class HeaderBlocks {
     } else if (this.#pieces.length >= this.#limits.maxContinuations) throw new BlockLimitError();
     this.#size += frame.end - frame.from;
     if (this.#size > this.#limits.maxBytes) throw new BlockLimitError();
-    this.#pieces.push(frame.bytes.slice(frame.from, frame.end));
+    this.#pieces.push(new Uint8Array(frame.bytes.subarray(frame.from, frame.end)));
     if (!whole) return null;
     const block = new Uint8Array(this.#size);
     let at = 0;

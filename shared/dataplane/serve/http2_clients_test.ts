@@ -64,6 +64,25 @@ Deno.test("openHttp2() works with node:http2: many at once, large bodies, traile
   });
 });
 
+Deno.test("openHttp2() sends heads that are longer than a frame in several", async () => {
+  const names = ["x-a", "x-b", "x-c", "x-d", "x-e"];
+  const list = names.flatMap((name) => [name, name.repeat(3000)]);
+  await withHttp2(() => Promise.resolve({ headers: list }), async (server) => {
+    const session = connect(`http://127.0.0.1:${server.port}`);
+    try {
+      const request = session.request({ ":path": "/" });
+      const fields = await new Promise<Record<string, unknown>>((resolve, reject) => {
+        request.on("response", resolve);
+        request.on("error", reject);
+      });
+      assertEquals(names.flatMap((name) => [name, fields[name]]), list);
+      request.close();
+    } finally {
+      session.destroy();
+    }
+  });
+});
+
 Deno.test("listenTls() offers h2 and http/1.1, and each client gets what it asks for", async () => {
   const handle: Handle = async (request) => ({
     headers: ["x-version", request.httpVersion],
