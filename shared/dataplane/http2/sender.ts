@@ -123,8 +123,9 @@ export class Sender {
       encoder.end();
     }
     const end = encoder.at;
-    if (end - from > this.maxFrameSize) this.#split(stream, new Uint8Array(buffer.subarray(from, end)), endStream);
-    else {
+    if (end - from > this.maxFrameSize) {
+      this.#split(stream, new Uint8Array(buffer.subarray(from, end)), endStream);
+    } else {
       const flags = h2.END_HEADERS | (endStream ? h2.END_STREAM : 0);
       writeFrameHeader(buffer, at, {
         type: h2.HEADERS,
