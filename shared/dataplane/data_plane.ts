@@ -13,10 +13,10 @@ import { connectionBound } from "./serve/connection_bound.ts";
 import type { ConnectionBound } from "./serve/connection_bound.ts";
 import { openHttp1 } from "./serve/http1_connection.ts";
 import type { LimitName } from "./serve/http1_connection.ts";
+import { openHttp2 } from "./serve/http2_connection.ts";
 import { httpDate } from "./serve/http_date.ts";
 import { Listeners } from "./serve/listeners.ts";
 import { OpenConnections } from "./serve/open_connections.ts";
-import { refuseHttp2 } from "./serve/refuse_http2.ts";
 import { WriteBuffers } from "./serve/write_buffers.ts";
 import { CertificateStore } from "./serve/tls_contexts.ts";
 import { compileTable } from "./table/compile.ts";
@@ -24,6 +24,7 @@ import type { RouteTable } from "./table/types.ts";
 import { Deadlines } from "./upstream/deadlines.ts";
 import { EndpointRegistry } from "./upstream/endpoints.ts";
 import { Http1Client } from "./upstream/http1_client.ts";
+import { Http2Client } from "./upstream/http2_client.ts";
 
 /** What a host decides. */
 export interface DataPlaneOptions {
@@ -53,6 +54,7 @@ export class DataPlane implements DataPlaneHost {
   readonly #deadlines: Deadlines;
   readonly #certificates = new CertificateStore();
   readonly #upstream: Http1Client;
+  readonly #upstreamHttp2: Http2Client;
   readonly #endpoints: EndpointRegistry;
   readonly #listeners: Listeners;
   readonly #connections: OpenConnections;
@@ -70,15 +72,26 @@ export class DataPlane implements DataPlaneHost {
       ...(accessLog === null ? {} : { accessLog }),
     });
     const stats = this.metrics.requests;
-    this.#upstream = new Http1Client({
+    const client = {
       limits,
       clock,
       deadlines: this.#deadlines,
       onRetry: () => stats.retries++,
+    };
+    this.#upstream = new Http1Client(client);
+    this.#upstreamHttp2 = new Http2Client(client);
+    this.#endpoints = new EndpointRegistry({
+      random,
+      observer: {
+        setRetired: (target, retired) => {
+          this.#upstream.setRetired(target, retired);
+          this.#upstreamHttp2.setRetired(target, retired);
+        },
+      },
     });
-    this.#endpoints = new EndpointRegistry({ random, observer: this.#upstream });
     const handler = createRequestHandler({
       upstream: this.#upstream,
+      upstreamHttp2: this.#upstreamHttp2,
       endpoints: this.#endpoints,
       stats,
       accessLog,
@@ -97,8 +110,9 @@ export class DataPlane implements DataPlaneHost {
       onCount: (open) => this.#open = open,
       onFailure: (error) => log.error("connection_failed", { error: errorMessage(error) }),
     });
-    const http1 = {
+    const codec = {
       handler,
+      clock,
       limits,
       deadlines,
       date,
@@ -121,8 +135,8 @@ export class DataPlane implements DataPlaneHost {
       onHandshakeFailure: (reason) => stats.limitExceeded(`tls_${reason}`),
       onSilence: () => stats.limitExceeded("head_timeout"),
       engines: {
-        http1: (stream, info) => openHttp1(stream, info, http1),
-        http2: (stream) => refuseHttp2(stream),
+        http1: (stream, info) => openHttp1(stream, info, codec),
+        http2: (stream, info) => openHttp2(stream, info, codec),
       },
     });
   }
@@ -196,6 +210,7 @@ export class DataPlane implements DataPlaneHost {
     await this.#listeners.close();
     await this.#connections.drain(DRAIN_TIME);
     this.#upstream.close();
+    this.#upstreamHttp2.close();
     this.#deadlines.close();
     await this.#options.accessLog?.flush();
   }

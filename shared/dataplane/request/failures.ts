@@ -27,7 +27,6 @@ export const FAILURES = {
   no_route: { status: 404, text: "no route matches" },
   no_backends: { status: 500, text: "the route has no backends" },
   invalid_backend: { status: 500, text: "the route's backend reference is not valid" },
-  unsupported_backend: { status: 502, text: "the backend's protocol is not supported" },
   no_endpoints: { status: 503, text: "no endpoint is ready" },
   upstream_overflow: { status: 503, text: "too many requests to the endpoint" },
   upstream_connect: { status: 503, text: "the endpoint refused the connection" },

@@ -5,6 +5,7 @@ import type { RequestStats } from "../observe/request_stats.ts";
 import type { Candidate, Decision, PortTable } from "../table/types.ts";
 import type { EndpointRegistry } from "../upstream/endpoints.ts";
 import type { Http1Client } from "../upstream/http1_client.ts";
+import type { Http2Client } from "../upstream/http2_client.ts";
 import { failureCause, RequestFailure } from "./failures.ts";
 import { modifyHeaders } from "./filters/header_modifier.ts";
 import { redirectLocation } from "./filters/redirect.ts";
@@ -24,6 +25,8 @@ import type { RequestHead } from "../upstream/request_head.ts";
 /** What the request core works with. */
 export interface RequestCore {
   upstream: Http1Client;
+  /** For backends that speak HTTP/2 with prior knowledge. */
+  upstreamHttp2: Http2Client;
   endpoints: EndpointRegistry;
   stats: RequestStats;
   /** Null: no access log. */

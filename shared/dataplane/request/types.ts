@@ -19,6 +19,11 @@ export interface BodyReader {
   read(): Promise<Uint8Array | null>;
   /** Gives the rest up: the source is closed or drained as its framing allows. Idempotent. */
   cancel(reason?: unknown): void;
+  /**
+   * What came after the body, known once `read` gave null; names lower-case, only fields that may
+   * be passed on. Null or missing when there is nothing, or the protocol shows none.
+   */
+  readonly trailers?: HeaderList | null;
 }
 
 /** What an engine knows about the connection that a request came in on. */

@@ -5,6 +5,7 @@
 import { Buffer } from "node:buffer";
 import { Deadline } from "../upstream/deadlines.ts";
 import type { Deadlines } from "../upstream/deadlines.ts";
+import type { Http2Limit } from "../http2/limits.ts";
 import type { Limits } from "../request/limits.ts";
 import type {
   InboundConnection,
@@ -32,7 +33,8 @@ export type LimitName =
   | "response_timeout"
   | "half_closed_timeout"
   | "tunnel_drain_timeout"
-  | "connections";
+  | "connections"
+  | Http2Limit;
 
 /** What every connection of an engine shares. */
 export interface Http1Options {

@@ -1,4 +1,4 @@
-/** A TLS server with the HTTP/1.1 codec behind it, and clients on raw sockets, for tests. */
+/** A TLS server with the codecs behind it, and clients on raw sockets, for tests. */
 import { selfSigned } from "../../secrets/self_signed.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { DEFAULT_LIMITS } from "../request/limits.ts";
@@ -6,7 +6,8 @@ import type { Limits } from "../request/limits.ts";
 import type { InboundRequest, OutboundResponse, ResponseOutcome } from "../request/types.ts";
 import { Deadlines } from "../upstream/deadlines.ts";
 import { openHttp1 } from "./http1_connection.ts";
-import type { ServedHttp1 } from "./http1_connection.ts";
+import type { LimitName, ServedHttp1 } from "./http1_connection.ts";
+import { openHttp2 } from "./http2_connection.ts";
 import { CertificateStore } from "./tls_contexts.ts";
 import { listenTls } from "./tls_server.ts";
 import { WriteBuffers } from "./write_buffers.ts";
@@ -72,7 +73,7 @@ export async function withServer(
     certificateFor: (name) =>
       name === "nobody.test" ? undefined : certificates.choose(["first", "second"], name),
     onHandshakeFailure: (reason) => server.handshakeFailures.push(reason),
-    onConnection: ({ stream, sni, remoteAddress, remotePort }) => {
+    onConnection: ({ stream, protocol, sni, remoteAddress, remotePort }) => {
       const info = {
         scheme: "https",
         remoteAddress,
@@ -83,13 +84,15 @@ export async function withServer(
         table: () => undefined,
         snapshotVersion: () => 1,
       } as const;
-      connections.push(openHttp1(stream, info, {
+      const open = protocol === "h2" ? openHttp2 : openHttp1;
+      connections.push(open(stream, info, {
         limits: all,
         deadlines,
-        onLimit: (limit) => server.limits.push(limit),
+        clock: systemClock,
+        onLimit: (limit: LimitName) => server.limits.push(limit),
         buffers,
         date: () => "Thu, 01 Jan 1970 00:00:00 GMT",
-        handler: async (request) => ({
+        handler: async (request: InboundRequest) => ({
           status: 200,
           headers: [],
           body: null,
