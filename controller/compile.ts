@@ -7,6 +7,7 @@
  * gives the same at the cost of what changed.
  */
 import type { CertificateCache } from "./attach/certificates.ts";
+import { DEFAULT_CONTROLLER_NAME } from "../shared/config/settings.ts";
 import type { EndpointSet } from "../shared/snapshot/schema.ts";
 import { compileClass, compileGateway, compileRoute, type Diagnostic } from "./compile_object.ts";
 import { gatewayScope } from "../shared/snapshot/ids.ts";
@@ -17,8 +18,6 @@ import type { CertificateMaterial, Desired, ScopeContent } from "./publish/types
 import type { DesiredStatus } from "./status/desired.ts";
 import { gatewayStatus, type GatewayStatusContext, type StatusAddress } from "./status/gateway.ts";
 import type { ClusterView } from "./store/view.ts";
-
-export const DEFAULT_CONTROLLER_NAME = "networknt.com/light-k8s-gateway";
 
 /** What a Gateway's status says beside what its objects say. */
 export interface FleetContext {
@@ -34,6 +33,8 @@ export interface FleetContext {
   obstacle?: (scope: string) => string | undefined;
   /** The addresses of a Gateway, for its status. Default: none. */
   addresses?: (gateway: { namespace: string; name: string }) => StatusAddress[];
+  /** Milliseconds since the epoch, for certificates that expire. Default: nothing has expired. */
+  now?: number;
 }
 
 export interface CompileOptions extends FleetContext {
@@ -50,8 +51,6 @@ export interface CompileResult extends Pick<Desired, "scopes" | "endpoints" | "c
   statuses: ReadonlyMap<string, DesiredStatus>;
   /** By object key. */
   diagnostics: ReadonlyMap<string, Diagnostic>;
-  /** Milliseconds since the epoch at which compiling again gives another result. */
-  nextWakeup?: number;
 }
 
 /** Compiles everything. Never throws for what an object says. */
@@ -123,11 +122,12 @@ export function statusContext(
   options: FleetContext & { attached: ReadonlyMap<string, number> },
 ): GatewayStatusContext {
   const scope = gatewayScope(namespace, name);
-  const { attached, addresses, programmed, obstacle } = options;
+  const { attached, addresses, programmed, obstacle, now = -Infinity } = options;
   return {
     attached,
     addresses: addresses?.({ namespace, name }) ?? [],
     programmed: programmed?.(scope, generation),
     obstacle: obstacle?.(scope),
+    now,
   };
 }

@@ -4,6 +4,7 @@
  * makes dirty what read it; results are merged into scopes, endpoint sets, certificates, statuses
  * and diagnostics.
  */
+import { DEFAULT_CONTROLLER_NAME } from "../shared/config/settings.ts";
 import type { EndpointSet } from "../shared/snapshot/schema.ts";
 import { ResourceMap } from "../shared/snapshot/resource_map.ts";
 import { type AttachPoint, sameAttachPoint } from "./attach/attach_point.ts";
@@ -12,7 +13,6 @@ import type { CertificateCache } from "./attach/certificates.ts";
 import {
   type CompileOptions,
   type CompileResult,
-  DEFAULT_CONTROLLER_NAME,
   type FleetContext,
   statusContext,
 } from "./compile.ts";
@@ -34,7 +34,7 @@ import { objectKey } from "./model/objects.ts";
 import { certificateParts, listenerPorts, type RouteParts } from "./model/scope.ts";
 import type { CertificateMaterial, ScopeContent } from "./publish/types.ts";
 import type { DesiredStatus } from "./status/desired.ts";
-import { gatewayStatus } from "./status/gateway.ts";
+import { expiredCertificates, gatewayStatus } from "./status/gateway.ts";
 import { type Reads, readsOf, recordReads, References } from "./store/references.ts";
 import { StoredView } from "./store/view.ts";
 
@@ -257,8 +257,9 @@ class CompilerState {
       const { decision, point } = compiled;
       const attached = this.#assemblies.get(point.scope)?.counts ?? new Map();
       const context = statusContext(decision.gateway, { ...fleet, attached });
-      const { addresses, programmed, obstacle } = context;
-      const said = JSON.stringify([addresses, programmed, obstacle]);
+      const { addresses, programmed, obstacle, now } = context;
+      const expired = decision.listeners.map((listener) => expiredCertificates(listener, now));
+      const said = JSON.stringify([addresses, programmed, obstacle, expired]);
       if (this.#contexts.get(point.scope) === said) continue;
       this.#contexts.set(point.scope, said);
       drafts.statuses.put(key, gatewayStatus(decision, context));

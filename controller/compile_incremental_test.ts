@@ -21,6 +21,8 @@ interface Step {
   edits: { object: KubeObject; remove: boolean }[];
   programmed: boolean | undefined;
   obstacle: string | undefined;
+  /** Milliseconds since the epoch: before and after the certificates expire. */
+  now: number;
 }
 
 const step: fc.Arbitrary<Step> = fc.record({
@@ -30,6 +32,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   ),
   programmed: fc.constantFrom(undefined, true, false),
   obstacle: fc.constantFrom(undefined, undefined, undefined, "full"),
+  now: fc.constantFrom(Date.parse("2026-01-01"), Date.parse("2127-01-01")),
 });
 
 /** Something of everything, so that the edits meet references that hold. */
@@ -52,12 +55,15 @@ Deno.test("IncrementalCompiler.compile() gives what compile() gives, after every
       const store = new ObjectStore();
       const compiler = new IncrementalCompiler({ certificateCache });
       store.apply({ upserts: objects, deletes: [] });
-      for (const next of [{ edits: [], programmed: undefined, obstacle: undefined }, ...steps]) {
+      for (
+        const next of [{ edits: [], programmed: undefined, obstacle: undefined, now: 0 }, ...steps]
+      ) {
         apply(store, next);
         const fleet: FleetContext = {
           programmed: (_scope, generation) => generation > 1 ? next.programmed : undefined,
           obstacle: (scope) => scope.endsWith("/g1") ? next.obstacle : undefined,
           addresses: () => [{ type: "IPAddress", value: "127.0.0.1" }],
+          now: next.now,
         };
         const view = store.view();
         const incremental = compiler.compile(view, fleet);

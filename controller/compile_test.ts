@@ -118,7 +118,10 @@ Deno.test("compile() gives every Gateway of ours a scope, and no other object on
   assertEquals([...result.scopes.keys()], [
     "gateway/default/address",
     "gateway/default/address-type",
+    "gateway/default/certificates",
     "gateway/default/conflicts",
+    "gateway/default/crowded",
+    "gateway/default/hostnames",
     "gateway/default/mutual-tls",
     "gateway/default/parameters",
     "gateway/default/selective",

@@ -29,6 +29,10 @@ interface CaseOptions {
   /** What the proxies acknowledged; absent = nothing known. */
   programmed?: boolean;
   addresses?: { type: string; value: string }[];
+  /** Why no Gateway's newest content can be served. */
+  obstacle?: string;
+  /** The time at which it is compiled. */
+  now?: string;
 }
 
 interface RequestCase {
@@ -97,11 +101,13 @@ function compileTexts(
     problems = batch.problems.map(formatProblem);
   }
   if (texts.inputs.length === 0) store.apply(set.take());
-  const { programmed, addresses, controllerName } = options;
+  const { programmed, addresses, controllerName, obstacle, now } = options;
   const result = compile(store.view(), {
     ...(controllerName === undefined ? {} : { controllerName }),
     ...(programmed === undefined ? {} : { programmed: () => programmed }),
     ...(addresses === undefined ? {} : { addresses: () => addresses }),
+    ...(obstacle === undefined ? {} : { obstacle: () => obstacle }),
+    ...(now === undefined ? {} : { now: Date.parse(now) }),
   });
   return { result, problems };
 }

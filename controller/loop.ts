@@ -9,6 +9,8 @@ import { gatewayScope } from "../shared/snapshot/ids.ts";
 import type { BindMap } from "../shared/snapshot/schema.ts";
 import { IncrementalCompiler } from "./compile_incremental.ts";
 import type { IncrementalResult } from "./compile_incremental.ts";
+import { nextExpiry } from "./attach/certificates.ts";
+import { statusAddressOf } from "./status/gateway.ts";
 import { allocateBinds, bindMap } from "./infra/binds.ts";
 import type { ControllerMetrics } from "./observe/metrics.ts";
 import { ProgrammedLatch } from "./programmed.ts";
@@ -65,6 +67,9 @@ interface Allocation {
   maps: ReadonlyMap<string, BindMap>;
 }
 
+/** Milliseconds: longer timers fire at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
 export class ControllerLoop {
   readonly #options: LoopOptions;
   readonly #store = new ObjectStore();
@@ -93,6 +98,7 @@ export class ControllerLoop {
   #statusTimer: ReturnType<typeof setTimeout> | undefined;
   #graceTimer: ReturnType<typeof setTimeout> | undefined;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #expiryTimer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
   constructor(options: LoopOptions) {
@@ -166,6 +172,7 @@ export class ControllerLoop {
     clearTimeout(this.#statusTimer);
     clearTimeout(this.#graceTimer);
     clearTimeout(this.#retryTimer);
+    clearTimeout(this.#expiryTimer);
   }
 
   #allProblems(): Problem[] {
@@ -233,11 +240,27 @@ export class ControllerLoop {
   /** Costs what is different since the last call. */
   #compile(view: StoredView): IncrementalResult {
     const { statusAddress } = this.#options;
-    return this.#compiled = this.#compiler.compile(view, {
+    const now = this.#options.clock.now();
+    const before = this.#compiled?.certificates;
+    this.#compiled = this.#compiler.compile(view, {
+      now,
       programmed: (scope, generation) => this.#latch.programmed(scope, generation),
       obstacle: (scope) => this.#oversize.get(scope) ?? this.#exhausted.get(scope),
-      addresses: () => [{ type: "IPAddress", value: statusAddress }],
+      addresses: () => [statusAddressOf(statusAddress)],
     });
+    if (this.#compiled.certificates !== before) this.#watchExpiry(now);
+    return this.#compiled;
+  }
+
+  /** A certificate expires without anybody calling: its listener has to say so then. */
+  #watchExpiry(now: number): void {
+    clearTimeout(this.#expiryTimer);
+    const next = nextExpiry(this.#compiled?.certificates.values() ?? [], now);
+    if (next === Infinity || this.#closed) return;
+    this.#expiryTimer = setTimeout(() => {
+      this.#updateStatuses();
+      this.#watchExpiry(this.#options.clock.now());
+    }, Math.min(next - now, LONGEST_TIMER));
   }
 
   /** Fleet ports for the declared ones; nothing is worked out when neither these nor those changed. */

@@ -1,6 +1,6 @@
 /** A controller process: manifests in, signed snapshots on the bus out, statuses on request. */
 import process from "node:process";
-import { openNatsBus } from "../shared/bus/transport_nats.ts";
+import { openBus } from "../shared/bus/open_bus.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
 import { systemClock } from "../shared/lib/clock.ts";
 import { CollectAfterShrinking, garbageCollector } from "../shared/lib/collect_garbage.ts";
@@ -19,9 +19,10 @@ import { ControllerMetrics } from "./observe/metrics.ts";
 import { Acks } from "./publish/acks.ts";
 import { FileLock } from "./publish/leadership.ts";
 import { Publisher } from "./publish/publisher.ts";
-import { formatProblem, type Problem } from "./source/batch.ts";
+import { type Batch, formatProblem, type Problem } from "./source/batch.ts";
 import { openFilesSource } from "./source/files/files_source.ts";
 import type { FilesSource } from "./source/files/files_source.ts";
+import { withinScope } from "./source/watch_scope.ts";
 import { loadInline } from "./source/files/inline.ts";
 
 /** Milliseconds between looks at a lock that another controller holds. */
@@ -78,10 +79,12 @@ export async function runController(
   options: { ended: Promise<unknown>; log: Logger },
 ): Promise<void> {
   const { ended, log } = options;
+  const { settings } = config;
+  const exactPorts = new Set(config.exactPorts);
   const lock = await acquireLock(`${config.stateDir}/controller.lock`, log);
   const memory = await Memory.load(`${config.stateDir}/controller.jsonl`);
   const metrics = new ControllerMetrics();
-  const bus = openNatsBus({
+  const bus = openBus({
     access: config.bus,
     name: "controller",
     log,
@@ -109,17 +112,18 @@ export async function runController(
   const loop = new ControllerLoop({
     publisher,
     fleet: fleetView(acks),
-    controllerName: config.controllerName,
-    statusAddress: config.statusAddress,
-    preferredPort: standalonePort,
+    controllerName: settings.controllerName,
+    statusAddress: settings.statusAddress,
+    preferredPort: (port) => exactPorts.has(port) ? port : standalonePort(port),
     metrics,
     clock: systemClock,
     log,
     onHeld: (objects) => memoryUse.observe(objects),
   });
   acks.onChange(() => loop.onFleetChanged());
+  const take = (source: string, batch: Batch) => loop.onBatch(source, withinScope(batch, settings));
   for (const [index, text] of config.inlineManifests.entries()) {
-    loop.onBatch(`inline ${index}`, loadInline(text, `inline ${index}`));
+    take(`inline ${index}`, loadInline(text, `inline ${index}`));
   }
   const sources: FilesSource[] = [];
   const opened = await Promise.all(config.manifests.map((path) => {
@@ -130,11 +134,16 @@ export async function runController(
       known: memory.known,
       onBatch: (batch) => {
         told = tellProblems(batch.problems, { told, log });
-        loop.onBatch(path, batch);
+        take(path, batch);
       },
     });
   }));
-  const admin = serveControllerAdmin({ port: config.adminPort, loop, metrics });
+  const admin = serveControllerAdmin({
+    port: config.adminPort,
+    loop,
+    metrics,
+    onLogLevel: (level) => log.setLevel(level),
+  });
   // Proxies can start while the files are read.
   console.log(JSON.stringify({ adminPort: admin.port }));
   log.info("started", { adminPort: admin.port });
@@ -169,13 +178,26 @@ if (import.meta.main) {
   readNoEnvironment();
   const { value, parentGone } = await readBootstrap(Deno.stdin.readable);
   const config = parseControllerConfig(value);
-  const log = createLogger({ component: "controller" });
+  const log = createLogger({ component: "controller", level: config.logLevel });
   surviveUncaught(log);
   const signalled = new Promise<void>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       Deno.addSignalListener(signal, () => resolve());
     }
   });
-  await runController(config, { ended: Promise.race([parentGone, signalled]), log });
-  Deno.exit(0);
+  try {
+    if (!config.settings.enabled) {
+      // Everything else stays as it is: what is published goes on being served.
+      log.info("disabled", { setting: "k8sGatewayApi.enabled" });
+      console.log(JSON.stringify({ disabled: true }));
+      await Promise.race([parentGone, signalled]);
+      Deno.exit(0);
+    }
+    await runController(config, { ended: Promise.race([parentGone, signalled]), log });
+    Deno.exit(0);
+  } catch (error) {
+    // The guard above would keep a process that never started.
+    log.error("failed", { error: errorMessage(error) });
+    Deno.exit(1);
+  }
 }

@@ -241,6 +241,13 @@ function secret(): fc.Arbitrary<KubeObject> {
   });
 }
 
+/** Nothing reads one yet: a change to it must change nothing. */
+const configMap: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("ConfigMap" as const),
+  meta: meta("ConfigMap", { names: ["c1"] }),
+  data: fc.constantFrom(new Map([["ca.crt", "one"]]), new Map([["ca.crt", "two"]])),
+});
+
 const namespaceObject: fc.Arbitrary<KubeObject> = fc.record({
   kind: fc.constant("Namespace" as const),
   meta: meta("Namespace", {
@@ -257,7 +264,8 @@ const lightBackend: fc.Arbitrary<KubeObject> = fc.record({
     protocol: often<"http1" | "h2c">("http1", "h2c"),
     endpoints: pick<LightEndpoint[]>(
       [{ address: "192.0.2.7", port: 80 }],
-      [{ address: "192.0.2.8", port: 80 }, { address: "192.0.2.9", port: 81 }],
+      [{ address: "192.0.2.8", port: 80 }, { address: "app.example.org", port: 81 }],
+      [{ unixPath: "/run/app.sock" }],
     ),
   }),
 });
@@ -272,6 +280,7 @@ export function arbitraryObjects(): { [K in keyof ObjectByKind]: fc.Arbitrary<Ku
     Service: service,
     EndpointSlice: endpointSlice,
     Secret: secret(),
+    ConfigMap: configMap,
     Namespace: namespaceObject,
     LightBackend: lightBackend,
   };

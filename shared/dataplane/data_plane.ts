@@ -1,8 +1,9 @@
 /** The data plane as one thing: what the apply loop feeds and what a proxy or sidecar hosts. */
 import type { Clock } from "../lib/clock.ts";
-import type { Logger } from "../lib/log.ts";
+import type { Logger, LogLevel } from "../lib/log.ts";
 import type { BindMap, EndpointSet } from "../snapshot/schema.ts";
-import type { ApplyTarget, OpenedCertificate, VerifiedSnapshot } from "./apply/types.ts";
+import type { OpenedCertificate, VerifiedSnapshot } from "./apply/types.ts";
+import type { DataPlaneHost } from "./host.ts";
 import type { AccessLog } from "./observe/access_log.ts";
 import { ProxyMetrics } from "./observe/metrics.ts";
 import { createRequestHandler } from "./request/handle.ts";
@@ -24,6 +25,8 @@ import { Http1Client } from "./upstream/http1_client.ts";
 export interface DataPlaneOptions {
   /** Address that every listener is bound on. */
   bindAddress: string;
+  /** Several data planes share each port. Default false. */
+  reusePort?: boolean;
   limits: Limits;
   clock: Clock;
   /** In [0, 1). */
@@ -51,7 +54,7 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
   return new DataPlane(options, await createNativeEngine());
 }
 
-export class DataPlane implements ApplyTarget {
+export class DataPlane implements DataPlaneHost {
   readonly metrics: ProxyMetrics;
   readonly #options: DataPlaneOptions;
   readonly #engine: NativeEngine;
@@ -94,6 +97,7 @@ export class DataPlane implements ApplyTarget {
     const deadlines = this.#deadlines;
     this.#listeners = new Listeners({
       bindAddress: options.bindAddress,
+      reusePort: options.reusePort ?? false,
       maxConnections: limits.maxConnections,
       handshakeTimeout: limits.headTimeout,
       bindRetry: BIND_RETRY,
@@ -169,16 +173,27 @@ export class DataPlane implements ApplyTarget {
     return this.#listeners.complete();
   }
 
-  /** What is in force, without anything secret. */
-  dump() {
-    return {
+  applyError(reason: string): void {
+    this.metrics.applyError(reason);
+  }
+
+  expose(): Promise<{ contentType: string; text: string }> {
+    return this.metrics.expose();
+  }
+
+  setLogLevel(level: LogLevel): void {
+    this.#options.log.setLevel(level);
+  }
+
+  dump(): Promise<Record<string, unknown>> {
+    return Promise.resolve({
       engine: this.engineMode,
       bound: this.#listeners.bound(),
       bindFailures: this.bindFailures(),
       certificates: this.#certificates.summaries(),
       tables: this.#listeners.tables().map(dumpTable),
       endpoints: Object.fromEntries(this.#endpoints.entries()),
-    };
+    });
   }
 
   /** Stops accepting, lets running requests finish within a bound, then closes everything. */

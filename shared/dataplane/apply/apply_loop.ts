@@ -21,7 +21,7 @@ import type { ApplyHooks } from "./hooks.ts";
 import type { LastGood } from "./last_good.ts";
 import { replayCopy, type ReplayedScope } from "./replay_copy.ts";
 import { ScopeFollower } from "./scope_follower.ts";
-import type { ApplyTarget, VerifiedSnapshot } from "./types.ts";
+import type { ApplyTarget, Swap, VerifiedSnapshot } from "./types.ts";
 import { ValueStore } from "./value_store.ts";
 
 export interface ApplyLoopOptions {
@@ -222,14 +222,14 @@ export class ApplyLoop {
     });
   }
 
-  #prepareScope(snapshot: VerifiedSnapshot): () => void {
+  async #prepareScope(snapshot: VerifiedSnapshot): Promise<Swap> {
     const { scope, resources, changed } = snapshot;
     const before = this.#served.get(scope);
-    const swap = this.#options.target.prepare(snapshot);
+    const swap = await this.#options.target.prepare(snapshot);
     this.#values.retain(resources, changed);
-    return () => {
+    return async () => {
       if (this.#closing.signal.aborted) return;
-      swap();
+      await swap();
       this.#served.set(scope, resources);
       if (before !== undefined) this.#values.release(before, changed);
     };

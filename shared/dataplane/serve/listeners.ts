@@ -28,6 +28,8 @@ export interface Engines {
 export interface ListenersOptions {
   /** Address that every port is bound on. */
   bindAddress: string;
+  /** Other workers of this proxy bind the same ports and share the connections. Default false. */
+  reusePort?: boolean;
   maxConnections: number;
   /** Milliseconds for a TLS handshake. */
   handshakeTimeout: number;
@@ -236,6 +238,7 @@ export class Listeners {
   #bindPlain(state: ScopeState, port: number, fleetPort: number): BoundSocket {
     return bindTcp({
       hostname: this.#options.bindAddress,
+      reusePort: this.#options.reusePort ?? false,
       port: fleetPort,
       log: this.#options.log,
       admit: () => this.#admit(),
@@ -255,6 +258,7 @@ export class Listeners {
   #bindTls(state: ScopeState, port: number, fleetPort: number): Promise<BoundSocket> {
     const { certificates, deadlines, handshakeTimeout, onHandshakeFailure, log } = this.#options;
     return listenTls({
+      reusePort: this.#options.reusePort ?? false,
       hostname: this.#options.bindAddress,
       port: fleetPort,
       deadlines,

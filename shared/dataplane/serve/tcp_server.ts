@@ -7,6 +7,8 @@ export interface TcpServerOptions {
   hostname: string;
   /** 0 = any free port. */
   port: number;
+  /** Share the port with others that do the same (SO_REUSEPORT). Default false. */
+  reusePort?: boolean;
   log: Logger;
   onConnection: (connection: Deno.TcpConn) => void;
   /** False closes a new connection at once. */
@@ -18,7 +20,9 @@ const ACCEPT_PAUSE = 50;
 
 /** Binds and accepts. Throws when the address cannot be bound. */
 export function bindTcp(options: TcpServerOptions): BoundSocket {
-  const listener = Deno.listen({ hostname: options.hostname, port: options.port });
+  const { hostname, port, reusePort } = options;
+  // Naming the option at all takes the flag for unstable network features.
+  const listener = Deno.listen({ hostname, port, ...(reusePort ? { reusePort } : {}) });
   let closed = false;
   const accept = async () => {
     while (!closed) {
