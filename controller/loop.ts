@@ -91,6 +91,7 @@ export class ControllerLoop {
   #compiled: IncrementalResult | undefined;
   /** The life of the stream that versions belong to; empty until something was published. */
   #lineage = "";
+  #started = false;
   #dirty = false;
   #running = false;
   #leading = false;
@@ -120,10 +121,19 @@ export class ControllerLoop {
     this.trigger();
   }
 
+  /**
+   * Every source has told what there is. Before that nothing is published: what a source has not
+   * told yet would look deleted, and proxies would stop serving it.
+   */
+  start(): void {
+    this.#started = true;
+    this.trigger();
+  }
+
   /** Compiles and publishes as soon as nothing else runs. */
   trigger(): void {
     this.#dirty = true;
-    if (!this.#running && !this.#closed) void this.#run();
+    if (this.#started && !this.#running && !this.#closed) void this.#run();
   }
 
   /** The fleet said something new: acknowledgements, or a port that could not be bound. */
@@ -141,7 +151,7 @@ export class ControllerLoop {
       moved = true;
     }
     if (moved) this.trigger();
-    if (this.#latch.update(ready, now)) this.#updateStatuses();
+    if (this.#latch.update(ready, now) && this.#started) this.#updateStatuses();
     this.#watchGrace();
   }
 

@@ -20,7 +20,7 @@ import { Acks } from "./publish/acks.ts";
 import { FileLock } from "./publish/leadership.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { type Batch, formatProblem, type Problem } from "./source/batch.ts";
-import { startFilesSource } from "./source/files/files_source.ts";
+import { openFilesSource } from "./source/files/files_source.ts";
 import type { FilesSource } from "./source/files/files_source.ts";
 import { withinScope } from "./source/watch_scope.ts";
 import { loadInline } from "./source/files/inline.ts";
@@ -125,10 +125,10 @@ export async function runController(
   for (const [index, text] of config.inlineManifests.entries()) {
     take(`inline ${index}`, loadInline(text, `inline ${index}`));
   }
-  const sources = new Map<string, FilesSource>();
-  for (const path of config.manifests) {
+  const sources: FilesSource[] = [];
+  const opened = await Promise.all(config.manifests.map((path) => {
     let told: ReadonlySet<string> = new Set();
-    const source = await startFilesSource({
+    return openFilesSource({
       path,
       logger: log,
       known: memory.known,
@@ -137,10 +137,20 @@ export async function runController(
         take(path, batch);
       },
     });
-    sources.set(path, source);
-  }
+  }));
+  const admin = serveControllerAdmin({
+    port: config.adminPort,
+    loop,
+    metrics,
+    onLogLevel: (level) => log.setLevel(level),
+  });
+  // Proxies can start while the files are read.
+  console.log(JSON.stringify({ adminPort: admin.port }));
+  log.info("started", { adminPort: admin.port });
+  for (const files of opened) sources.push(await files.start());
+  loop.start();
   const saveNow = async () => {
-    const objects = [...sources.values()].flatMap((source) => source.takeRemembered());
+    const objects = sources.flatMap((source) => source.takeRemembered());
     // Until it leads, the lineage of the last run stays the one to link a new stream to.
     await memory.save({ objects, lineage: publisher.lineage }).catch((error) => {
       log.warn("memory_not_saved", { error: errorMessage(error) });
@@ -151,19 +161,11 @@ export async function runController(
   // At once: ages break ties between routes, so that a forgotten one is another version.
   await save();
   const saving = setInterval(save, SAVE_INTERVAL);
-  const admin = serveControllerAdmin({
-    port: config.adminPort,
-    loop,
-    metrics,
-    onLogLevel: (level) => log.setLevel(level),
-  });
-  console.log(JSON.stringify({ adminPort: admin.port }));
-  log.info("started", { adminPort: admin.port });
   await Promise.race([ended, publisher.deposed]);
   clearInterval(saving);
   loop.close();
   memoryUse.close();
-  await Promise.all([...sources.values()].map((source) => source.close()));
+  await Promise.all(sources.map((source) => source.close()));
   await save();
   await publisher.close();
   await acks.close();

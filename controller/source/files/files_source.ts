@@ -48,29 +48,47 @@ export async function loadManifests(
   options: { now?: () => number } = {},
 ): Promise<Batch> {
   const reader = new Reader(await resolveRoot(path), { now: options.now ?? systemClock.now });
-  await reader.readAll();
+  await reader.readAll(await reader.paths());
   return reader.take();
 }
 
-/** Starts the source. Throws when the path does not exist or cannot be read. */
-export async function startFilesSource(options: FilesSourceOptions): Promise<FilesSource> {
-  const { clock = systemClock } = options;
+/** A source whose files are known and not read yet. */
+export interface OpenedFiles {
+  /** Reads everything and goes on watching. Throws when a file system fails. */
+  start(): Promise<FilesSource>;
+  /** Instead of starting. */
+  close(): void;
+}
+
+/** Looks what there is. Throws when the path does not exist, cannot be listed or watched. */
+export async function openFilesSource(options: FilesSourceOptions): Promise<OpenedFiles> {
+  const { clock = systemClock, known } = options;
   const root = await resolveRoot(options.path);
   // The watcher starts first: what changes during the first scan is seen by one of the two.
   const watcher = watchFolder(root);
   try {
-    const { known } = options;
     const reader = new Reader(root, {
       now: clock.now,
       ...(known === undefined ? {} : { known }),
     });
-    await reader.readAll();
-    options.onBatch(reader.take());
-    return new Watch({ ...options, clock, root, reader, watcher });
+    const paths = await reader.paths();
+    return {
+      close: () => watcher.close(),
+      start: async () => {
+        await reader.readAll(paths);
+        options.onBatch(reader.take());
+        return new Watch({ ...options, clock, root, reader, watcher });
+      },
+    };
   } catch (error) {
     watcher.close();
     throw error;
   }
+}
+
+/** {@linkcode openFilesSource} and {@linkcode OpenedFiles.start} in one. */
+export async function startFilesSource(options: FilesSourceOptions): Promise<FilesSource> {
+  return await (await openFilesSource(options)).start();
 }
 
 function watchFolder({ folder, file, shown }: Root): Deno.FsWatcher {

@@ -44,8 +44,9 @@ export class Reader {
     return isManifestName(path.slice(path.lastIndexOf("/") + 1));
   }
 
-  async readAll(): Promise<void> {
-    await inParallel(await this.#list(), async (path) => void await this.read(path, "apply"));
+  /** Reads files, many at once; what they no longer have goes. */
+  async readAll(paths: readonly string[]): Promise<void> {
+    await inParallel(paths, async (path) => void await this.read(path, "apply"));
   }
 
   /** Every path that is, or was, a manifest. Throws when a folder cannot be listed. */
