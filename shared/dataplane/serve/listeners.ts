@@ -328,10 +328,10 @@ export class Listeners {
         return listener && certificates.choose(listener.certificates, serverName);
       },
       onConnection: (connection) => {
-        const { stream, remoteAddress, remotePort, sni } = connection;
+        const { stream, protocol, remoteAddress, remotePort, sni } = connection;
         const info = this.#info(state, port, { scheme: "https", remoteAddress, remotePort, sni });
-        // The handshake offers nothing else.
-        connections.add(this.#open({ over: "tls", agreed: "http1", stream }, info));
+        const agreed = protocol === "h2" ? "http2" : "http1";
+        connections.add(this.#open({ over: "tls", agreed, stream }, info));
       },
     });
   }
