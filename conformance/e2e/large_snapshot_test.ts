@@ -1,6 +1,5 @@
 /** Snapshots that outgrow a message, and one that outgrows the bus. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { stringify } from "@std/yaml";
 import { readAll } from "../../shared/bus/read_all.ts";
 import { accessFromUrl } from "../../shared/bus/access.ts";
 import { snapshotSubject } from "../../shared/bus/subjects.ts";
@@ -11,6 +10,7 @@ import { withExternalServer } from "./external_nats.ts";
 import { withGateway } from "./harness.ts";
 import type { GatewayUnderTest } from "./harness.ts";
 import { backend, gateway, GATEWAY_KEY, route, SCOPE } from "./manifests.ts";
+import { heavyHostOf, heavyRoute } from "./many_routes.ts";
 import { PORTS } from "./ports.ts";
 import { get } from "./raw_client.ts";
 import { answering, ScriptedBackend } from "./scripted_backend.ts";
@@ -26,38 +26,10 @@ const SOME = 30;
 const TOO_MANY = 70;
 const STREAM_BYTES = 4 * 1024 * 1024;
 
-const hostOf = (i: number) => `heavy-${i}.example.com`;
-
-/** A route that carries as much as one rule may: sixteen headers of 4 kB. */
-function heavyRoute(i: number): string {
-  return stringify({
-    apiVersion: "gateway.networking.k8s.io/v1",
-    kind: "HTTPRoute",
-    metadata: { name: `heavy-${i}`, namespace: "e2e" },
-    spec: {
-      parentRefs: [{ name: "edge" }],
-      hostnames: [hostOf(i)],
-      rules: [{
-        filters: [{
-          type: "ResponseHeaderModifier",
-          responseHeaderModifier: {
-            set: Array.from({ length: 16 }, (_, n) => ({ name: `x-${n}`, value: randomText() })),
-          },
-        }],
-        backendRefs: [{ group: "gateway.lightapi.net", kind: "LightBackend", name: "one" }],
-      }],
-    },
-  });
-}
-
-function randomText(): string {
-  return crypto.getRandomValues(new Uint8Array(3072)).toBase64({ alphabet: "base64url" });
-}
-
 /** File name → manifest, from one route to before another. */
 function heavyRoutes(from: number, to: number): Record<string, string> {
   return Object.fromEntries(
-    Array.from({ length: to - from }, (_, n) => [`heavy-${from + n}`, heavyRoute(from + n)]),
+    Array.from({ length: to - from }, (_, n) => [`heavy-${from + n}`, heavyRoute(from + n, "one")]),
   );
 }
 
@@ -83,7 +55,7 @@ async function withHeavyGateway(
       }, async (edge) => {
         await edge.ready();
         await serves(HOST, "one");
-        await serves(hostOf(SOME - 1), "one");
+        await serves(heavyHostOf(SOME - 1), "one");
         await underTraffic(TARGET, {
           host: HOST,
           bodies: ["one", "two"],
@@ -156,13 +128,13 @@ Deno.test("a snapshot in chunks is served; a missing or changed chunk is refused
       await eventually("both are refused", async () => {
         return ((await edge.metrics()).get(series) ?? 0) >= 2;
       });
-      await serves(hostOf(0), "one");
+      await serves(heavyHostOf(0), "one");
       // What it left on the bus leads neither the writer astray nor a proxy that knows nothing.
       await edge.save("route", route({ host: HOST, backend: "two" }));
       await serves(HOST, "two");
       await startAnew(edge);
       await serves(HOST, "two");
-      await serves(hostOf(SOME - 1), "one");
+      await serves(heavyHostOf(SOME - 1), "one");
     } finally {
       await bus.close();
     }
@@ -178,7 +150,7 @@ Deno.test("a snapshot above the stream's limit: a condition and a metric, the la
     assertMatch(condition.message, /LGW_CURRENT/);
     assertEquals((await edge.controllerMetrics()).get("lgw_controller_snapshot_oversize"), 1);
     await serves(HOST, "one");
-    await serves(hostOf(0), "one");
+    await serves(heavyHostOf(0), "one");
     for (const name of Object.keys(added)) await Deno.remove(`${edge.folder}/${name}.yaml`);
     await programmed(edge, "True");
     assertEquals((await edge.controllerMetrics()).get("lgw_controller_snapshot_oversize"), 0);

@@ -1,4 +1,5 @@
-/** Thousands of routes, one object per file, written in a second. */
+/** Thousands of routes, one object per file, written in a second; and few that weigh as much. */
+import { stringify } from "@std/yaml";
 import { route } from "./manifests.ts";
 
 export interface ManyRoutes {
@@ -34,4 +35,35 @@ export function manyRoutes({ count, backend }: ManyRoutes): Record<string, strin
   return Object.fromEntries(
     Array.from({ length: count }, (_, i) => [fileOf(i), `${before}r${i}${between}r${i}${after}`]),
   );
+}
+
+/** The n-th heavy route's host. */
+export function heavyHostOf(i: number): string {
+  return `heavy-${i}.example.com`;
+}
+
+/** A route that carries as much as one rule may: sixteen headers of 4 kB. */
+export function heavyRoute(i: number, backend: string): string {
+  return stringify({
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "HTTPRoute",
+    metadata: { name: `heavy-${i}`, namespace: "e2e" },
+    spec: {
+      parentRefs: [{ name: "edge" }],
+      hostnames: [heavyHostOf(i)],
+      rules: [{
+        filters: [{
+          type: "ResponseHeaderModifier",
+          responseHeaderModifier: {
+            set: Array.from({ length: 16 }, (_, n) => ({ name: `x-${n}`, value: randomText() })),
+          },
+        }],
+        backendRefs: [{ group: "gateway.lightapi.net", kind: "LightBackend", name: backend }],
+      }],
+    },
+  });
+}
+
+function randomText(): string {
+  return crypto.getRandomValues(new Uint8Array(3072)).toBase64({ alphabet: "base64url" });
 }
