@@ -101,7 +101,10 @@ export async function runController(
     log,
     ...(memory.lineage === undefined ? {} : { previousLineage: memory.lineage }),
     hooks: {
-      onBatch: ({ bytes }) => metrics.publishedBytes.inc(bytes),
+      onBatch: ({ bytes }) => {
+        metrics.publishedBytes.inc(bytes);
+        metrics.snapshotBytes.observe(bytes);
+      },
       onError: () => metrics.publishErrors.inc(),
     },
   });

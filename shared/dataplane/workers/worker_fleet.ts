@@ -33,6 +33,8 @@ export interface WorkerFleetOptions {
   logging: { component: string; level: LogLevel; fields: LogFields };
   /** Null: no access log. */
   accessLog: AccessLogSink | null;
+  /** Default false. */
+  tracing?: boolean;
 }
 
 /** Milliseconds; a compile of everything is the longest that a worker is busy. */
@@ -270,6 +272,7 @@ export class WorkerFleet implements DataPlaneHost {
         limits: { ...limits, maxConnections },
         ...(openFiles === undefined ? {} : { openFiles: Math.floor(openFiles / workers) }),
         accessLog: accessLog !== null,
+        tracing: this.#options.tracing ?? false,
         log: { ...logging, level: this.#logLevel, fields },
       },
     });
