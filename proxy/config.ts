@@ -27,6 +27,8 @@ export interface ProxyConfig {
   /** Folder for the verified copy of snapshots; holds nothing secret. */
   stateDir: string;
   accessLog: boolean;
+  /** File descriptors that this process may have; 0 = not known. */
+  openFiles: number;
 }
 
 const KEYS = [
@@ -39,6 +41,7 @@ const KEYS = [
   "adminPort",
   "stateDir",
   "accessLog",
+  "openFiles",
 ] as const;
 
 /** Checks a bootstrap value. Throws a `ParseError` that names the setting. */
@@ -59,5 +62,11 @@ export function parseProxyConfig(value: unknown): ProxyConfig {
     }),
     stateDir: parseString(config.stateDir, "stateDir"),
     accessLog: parseBoolean(config.accessLog, "accessLog", false),
+    openFiles: parseInteger(config.openFiles, {
+      path: "openFiles",
+      min: 0,
+      max: Number.MAX_SAFE_INTEGER,
+      fallback: 0,
+    }),
   };
 }

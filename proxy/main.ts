@@ -2,7 +2,7 @@
 import { openNatsBus } from "../shared/bus/transport_nats.ts";
 import { ApplyLoop } from "../shared/dataplane/apply/apply_loop.ts";
 import { LastGood } from "../shared/dataplane/apply/last_good.ts";
-import { createDataPlane } from "../shared/dataplane/data_plane.ts";
+import { DataPlane } from "../shared/dataplane/data_plane.ts";
 import { AccessLog } from "../shared/dataplane/observe/access_log.ts";
 import { DEFAULT_LIMITS } from "../shared/dataplane/request/limits.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
@@ -12,6 +12,7 @@ import type { Logger } from "../shared/lib/log.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
 import { serveProxyAdmin } from "./admin.ts";
 import { parseProxyConfig } from "./config.ts";
+import { readOpenFileLimit } from "./open_files.ts";
 import type { ProxyConfig } from "./config.ts";
 
 /** Features of the snapshot schema that this build understands. */
@@ -23,13 +24,15 @@ export async function runProxy(
   options: { ended: Promise<unknown>; log: Logger },
 ): Promise<void> {
   const { ended, log } = options;
-  const dataPlane = await createDataPlane({
+  const openFiles = config.openFiles > 0 ? config.openFiles : readOpenFileLimit();
+  const dataPlane = new DataPlane({
     bindAddress: config.bindAddress,
     limits: DEFAULT_LIMITS,
     clock: systemClock,
     random: Math.random,
     log,
     accessLog: config.accessLog ? new AccessLog({ sink: standardOutput() }) : null,
+    ...(openFiles === undefined ? {} : { openFiles }),
   });
   const bus = openNatsBus({
     access: config.bus,
@@ -65,7 +68,7 @@ export async function runProxy(
     draining: () => draining,
   });
   console.log(JSON.stringify({ adminPort: admin.port }));
-  log.info("started", { engine: dataPlane.engineMode, adminPort: admin.port });
+  log.info("started", { adminPort: admin.port });
   await ended;
   draining = true;
   log.info("draining");

@@ -12,7 +12,7 @@ import { httpDate } from "../../shared/dataplane/serve/http_date.ts";
 import { CertificateStore } from "../../shared/dataplane/serve/tls_contexts.ts";
 import { listenTls } from "../../shared/dataplane/serve/tls_server.ts";
 import { Deadlines } from "../../shared/dataplane/upstream/deadlines.ts";
-import { TcpByteStream } from "../../shared/dataplane/upstream/tcp_byte_stream.ts";
+import { TcpStream } from "../../shared/dataplane/serve/tcp_stream.ts";
 import { selfSigned } from "../../shared/secrets/self_signed.ts";
 
 const VERSION = "v2.2.1+incompatible";
@@ -29,7 +29,8 @@ const handler: RequestHandler = async (request) => {
     // The stream is over; nobody waits for the answer.
   }
   const body = new TextEncoder().encode("hello from the other side\n");
-  return { status: 200, headers: ["server", "h2spec"], body, close: false, done: () => {} };
+  const headers = ["server", "h2spec"];
+  return { status: 200, headers, body, upgrade: "", close: false, done: () => {} };
 };
 
 function serve(stream: ByteStream, scheme: "http" | "https"): void {
@@ -57,7 +58,7 @@ function serve(stream: ByteStream, scheme: "http" | "https"): void {
 function listenPlain(): number {
   const listener = Deno.listen({ hostname: HOSTNAME, port: 0 });
   void (async () => {
-    for await (const conn of listener) serve(new TcpByteStream(conn), "http");
+    for await (const conn of listener) serve(new TcpStream(conn), "http");
   })();
   return listener.addr.port;
 }

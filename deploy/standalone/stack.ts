@@ -19,6 +19,7 @@ import { createSigner, generateSigningKey } from "../../shared/snapshot/keys.ts"
 import { startChild } from "./child.ts";
 import type { Child, ChildOptions } from "./child.ts";
 import { KeptAlive } from "./keep_alive.ts";
+import { inheritedOpenFiles } from "./open_files.ts";
 
 export interface StackOptions {
   /** Files and folders of manifests. */
@@ -138,6 +139,7 @@ class StackBuilder {
     });
     this.#controller = controller;
     this.#progress(count === 1 ? "starting the proxy" : `starting ${count} proxies`);
+    const openFiles = await inheritedOpenFiles();
     const started = await Promise.all(Array.from({ length: count }, async (_, index) => {
       const stateDir = `${this.#stateDir}/proxy-${index}`;
       await Deno.mkdir(stateDir, { recursive: true, mode: 0o700 });
@@ -153,6 +155,7 @@ class StackBuilder {
           bindAddress: proxyAddress(index),
           stateDir,
           accessLog: this.#options.accessLog ?? false,
+          openFiles,
         },
       });
     }));
@@ -304,8 +307,6 @@ function proxyFlags(stateDir: string): string[] {
     "--allow-net",
     `--allow-read=${stateDir}`,
     `--allow-write=${stateDir}`,
-    // A request's signal aborts only when its client went away, not when it was answered.
-    "--unstable-no-legacy-abort",
   ];
 }
 

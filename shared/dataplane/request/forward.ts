@@ -40,13 +40,7 @@ export async function forward(
   const sentAt = core.clock.monotonic();
   const { head } = options;
   const client = backend.protocol === "h2c" ? core.upstreamHttp2 : core.upstream;
-  const exchange = client.exchange(endpoint, {
-    method: head.method,
-    target: head.target,
-    host: head.host,
-    headers: head.headers,
-    body,
-  });
+  const exchange = client.exchange(endpoint, { ...head, body });
   record.exchange = exchange;
   if (rule.backendRequestTimeout > 0) {
     record.startAttempt(core.upstream.deadlines, rule.backendRequestTimeout);

@@ -11,7 +11,13 @@ import { Http2Client } from "../upstream/http2_client.ts";
 import { answeringOrigin, type Origin } from "../upstream/testing_origin.ts";
 import { createRequestHandler } from "./handle.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
-import type { BodyReader, InboundRequest, OutboundResponse, RequestHandler } from "./types.ts";
+import type {
+  BodyReader,
+  InboundRequest,
+  OutboundResponse,
+  RequestHandler,
+  UpgradeRequest,
+} from "./types.ts";
 
 const SCOPE = "gateway/d/g";
 
@@ -58,6 +64,7 @@ export interface Ask {
   body: BodyReader | null;
   scheme: "http" | "https";
   sni: string;
+  upgrade: UpgradeRequest;
   onRequest(request: InboundRequest): void;
 }
 
@@ -179,6 +186,7 @@ function requestOf(table: RouteTable, port: number, ask: Partial<Ask>): InboundR
     httpVersion: "1.1",
     headers: ask.headers ?? [],
     body: ask.body ?? null,
+    upgrade: ask.upgrade ?? null,
     onAbort: null,
   };
   ask.onRequest?.(request);

@@ -7,6 +7,8 @@ export interface TcpServerOptions {
   hostname: string;
   /** 0 = any free port. */
   port: number;
+  /** SO_REUSEPORT: needs `--unstable-net`. */
+  reusePort: boolean;
   log: Logger;
   onConnection: (connection: Deno.TcpConn) => void;
   /** False closes a new connection at once. */
@@ -18,17 +20,24 @@ const ACCEPT_PAUSE = 50;
 
 /** Binds and accepts. Throws when the address cannot be bound. */
 export function bindTcp(options: TcpServerOptions): BoundSocket {
-  const listener = Deno.listen({ hostname: options.hostname, port: options.port });
+  const { hostname, port, reusePort } = options;
+  const listener = Deno.listen({ hostname, port, ...(reusePort ? { reusePort } : {}) });
   let closed = false;
+  let failing = false;
   const accept = async () => {
     while (!closed) {
       try {
         const connection = await listener.accept();
+        if (failing) options.log.info("accepting_again", { port: listener.addr.port });
+        failing = false;
         if (options.admit()) options.onConnection(connection);
         else connection.close();
       } catch (error) {
         if (closed) return;
-        options.log.warn("accept_failed", { error: errorMessage(error) });
+        if (!failing) {
+          options.log.warn("accept_failed", { port, error: errorMessage(error) });
+        }
+        failing = true;
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE));
       }
     }

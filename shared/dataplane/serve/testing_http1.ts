@@ -10,6 +10,7 @@ import type { LimitName, ServedHttp1 } from "./http1_connection.ts";
 import { openHttp2 } from "./http2_connection.ts";
 import { CertificateStore } from "./tls_contexts.ts";
 import { listenTls } from "./tls_server.ts";
+import { WriteBuffers } from "./write_buffers.ts";
 
 const names = ["localhost", "a.test", "*.wild.test"];
 export const [first, second] = await Promise.all(
@@ -61,6 +62,7 @@ export async function withServer(
     drain: () => Promise.all(connections.map((connection) => connection.drain())),
   };
   const connections: ServedHttp1[] = [];
+  const buffers = new WriteBuffers();
   const all = { ...DEFAULT_LIMITS, ...limits };
   const socket = await listenTls({
     hostname: "127.0.0.1",
@@ -88,11 +90,13 @@ export async function withServer(
         deadlines,
         clock: systemClock,
         onLimit: (limit: LimitName) => server.limits.push(limit),
+        buffers,
         date: () => "Thu, 01 Jan 1970 00:00:00 GMT",
         handler: async (request: InboundRequest) => ({
           status: 200,
           headers: [],
           body: null,
+          upgrade: "",
           close: false,
           done: (outcome) => server.outcomes.push(outcome),
           ...await handle(request),

@@ -8,7 +8,7 @@ import { DEFAULT_LIMITS } from "../request/limits.ts";
 import type { Limits } from "../request/limits.ts";
 import type { InboundConnection, RequestHandler, ResponseOutcome } from "../request/types.ts";
 import { Deadlines } from "../upstream/deadlines.ts";
-import { TcpByteStream } from "../upstream/tcp_byte_stream.ts";
+import { TcpStream } from "./tcp_stream.ts";
 import { openHttp2 } from "./http2_connection.ts";
 import type { ServedHttp2 } from "./http2_connection.ts";
 import type { Handle } from "./testing_http1.ts";
@@ -70,6 +70,7 @@ export async function withHttp2(
     status: 200,
     headers: [],
     body: null,
+    upgrade: "",
     close: false,
     done: (outcome) => server.outcomes.push(outcome),
     ...await handle(request),
@@ -87,7 +88,7 @@ export async function withHttp2(
         snapshotVersion: () => 1,
         ...options.info,
       };
-      server.connections.push(openHttp2(new TcpByteStream(conn), info, {
+      server.connections.push(openHttp2(new TcpStream(conn), info, {
         handler,
         limits: { ...DEFAULT_LIMITS, ...options.limits },
         http2: { ...HTTP2_LIMITS, ...options.http2 },

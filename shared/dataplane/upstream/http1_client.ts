@@ -72,10 +72,10 @@ export class Http1Client {
     this.#pools.get(target.address + " " + target.port)?.setRetired(retired);
   }
 
-  /** Open connections over all pools. */
+  /** Open connections over all pools, tunnels included. */
   connections(): number {
     let open = 0;
-    for (const pool of this.#pools.values()) open += pool.open;
+    for (const pool of this.#pools.values()) open += pool.open + pool.tunnels;
     return open;
   }
 

@@ -10,7 +10,7 @@ import type { ByteStream } from "../serve/byte_stream.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Exchange, type UpstreamRequest } from "./exchange.ts";
 import { Http2Pool } from "./http2_pool.ts";
-import { TcpByteStream } from "./tcp_byte_stream.ts";
+import { TcpStream } from "../serve/tcp_stream.ts";
 
 /** Settings of the client. */
 export interface Http2ClientOptions {
@@ -96,5 +96,5 @@ async function connectTcp(
   port: number,
   signal: AbortSignal,
 ): Promise<ByteStream> {
-  return new TcpByteStream(await Deno.connect({ hostname: address, port, signal }));
+  return new TcpStream(await Deno.connect({ hostname: address, port, signal }));
 }
