@@ -125,7 +125,9 @@ export class Output {
   data(stream: number, endStream: boolean, part: { bytes: Uint8Array; from: number; end: number }) {
     const { bytes, from, end } = part;
     const size = end - from;
-    this.reserve(h2.FRAME_HEADER + size, bytes.length - end);
+    // Room for the frames that follow as well: what is put together is copied once only.
+    const rest = bytes.length - end;
+    this.reserve(h2.FRAME_HEADER + size, rest + h2.FRAME_HEADER * Math.ceil(rest / (size || 1)));
     const at = this.#at;
     writeFrameHeader(this.#slab, at, {
       type: h2.DATA,
