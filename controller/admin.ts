@@ -1,6 +1,8 @@
 /** The controller's admin endpoint: health, metrics, and the status of every object. */
 import { jsonResponse, serveAdmin } from "../shared/lib/admin_server.ts";
 import type { AdminServer } from "../shared/lib/admin_server.ts";
+import type { LogLevel } from "../shared/lib/log.ts";
+import { logLevelRoute } from "../shared/lib/log_level.ts";
 import type { ControllerLoop } from "./loop.ts";
 import type { ControllerMetrics } from "./observe/metrics.ts";
 
@@ -8,6 +10,7 @@ export interface ControllerAdminOptions {
   port: number;
   loop: ControllerLoop;
   metrics: ControllerMetrics;
+  onLogLevel: (level: LogLevel) => void;
 }
 
 /** Starts it on loopback. */
@@ -27,5 +30,6 @@ export function serveControllerAdmin(options: ControllerAdminOptions): AdminServ
       },
       "/status": () => jsonResponse(loop.report()),
     },
+    changes: { "/log_level": logLevelRoute(options.onLogLevel) },
   });
 }

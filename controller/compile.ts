@@ -1,29 +1,26 @@
 /**
  * Objects → what should be on the bus and in the status of every object. Pure and deterministic:
- * equal objects give equal results in any order; time is an option.
+ * equal objects give equal results in any order; time is an option. The order of entries in the
+ * maps that come out has no meaning.
+ *
+ * This is the plain form, for one-shot use and as the oracle of `compile_incremental.ts`, which
+ * gives the same at the cost of what changed.
  */
 import type { CertificateCache } from "./attach/certificates.ts";
-import { type ClassDecision, decideClasses } from "./attach/classes.ts";
-import { decideGateways, type GatewayDecision } from "./attach/gateways.ts";
+import { DEFAULT_CONTROLLER_NAME } from "../shared/config/settings.ts";
 import type { EndpointSet } from "../shared/snapshot/schema.ts";
-import { decideRoute, type RouteDecision } from "./attach/routes.ts";
-import { CompileMemo } from "./compile_memo.ts";
+import { compileClass, compileGateway, compileRoute, type Diagnostic } from "./compile_object.ts";
+import { gatewayScope } from "../shared/snapshot/ids.ts";
 import { endpointSet } from "./model/endpoints.ts";
-import { keyOf, objectKey } from "./model/objects.ts";
-import { attachedRoutes, countRoutes, scopeContent } from "./model/scope.ts";
-import type { RouteParts } from "./model/scope.ts";
+import { type Gateway, keyOf } from "./model/objects.ts";
+import { certificateParts, listenerPorts, type RouteParts, scopeContent } from "./model/scope.ts";
 import type { CertificateMaterial, Desired, ScopeContent } from "./publish/types.ts";
 import type { DesiredStatus } from "./status/desired.ts";
-import { gatewayStatus, type StatusAddress } from "./status/gateway.ts";
-import { gatewayClassStatus } from "./status/gateway_class.ts";
-import { httpRouteStatus } from "./status/http_route.ts";
+import { gatewayStatus, type GatewayStatusContext, type StatusAddress } from "./status/gateway.ts";
 import type { ClusterView } from "./store/view.ts";
 
-export const DEFAULT_CONTROLLER_NAME = "networknt.com/light-k8s-gateway";
-
-export interface CompileOptions {
-  /** Default {@linkcode DEFAULT_CONTROLLER_NAME}. */
-  controllerName?: string;
+/** What a Gateway's status says beside what its objects say. */
+export interface FleetContext {
   /**
    * Did every ready proxy acknowledge a version of the scope that contains this generation of its
    * Gateway? undefined = not known yet. Default: not known.
@@ -36,130 +33,101 @@ export interface CompileOptions {
   obstacle?: (scope: string) => string | undefined;
   /** The addresses of a Gateway, for its status. Default: none. */
   addresses?: (gateway: { namespace: string; name: string }) => StatusAddress[];
-  /** Carried from compile to compile; changes nothing but the time it takes. */
-  memo?: CompileMemo;
-  /** Checked certificates, when there is no memo to keep them. */
+  /** Milliseconds since the epoch, for certificates that expire. Default: nothing has expired. */
+  now?: number;
+}
+
+export interface CompileOptions extends FleetContext {
+  /** Default {@linkcode DEFAULT_CONTROLLER_NAME}. */
+  controllerName?: string;
+  /** Checked certificates: parsing them is the dearest step. */
   certificateCache?: CertificateCache;
 }
 
-/** Something that an object's author should know and that no condition says. */
-export interface Diagnostic {
-  severity: "error" | "warning";
-  /** `<Kind>/<namespace>/<name>`. */
-  object: string;
-  message: string;
-}
-
 export interface CompileResult extends Pick<Desired, "scopes" | "endpoints" | "certificates"> {
+  /** Scope → the ports that its served listeners declare, sorted. */
+  ports: ReadonlyMap<string, readonly number[]>;
   /** Object key (`<Kind>/<namespace>/<name>`) → its desired status. */
   statuses: ReadonlyMap<string, DesiredStatus>;
-  /** By object. */
-  diagnostics: readonly Diagnostic[];
-  /** Milliseconds since the epoch at which compiling again gives another result. */
-  nextWakeup?: number;
+  /** By object key. */
+  diagnostics: ReadonlyMap<string, Diagnostic>;
 }
 
 /** Compiles everything. Never throws for what an object says. */
 export function compile(view: ClusterView, options: CompileOptions = {}): CompileResult {
-  const { controllerName = DEFAULT_CONTROLLER_NAME } = options;
-  const memo = options.memo ?? new CompileMemo(options.certificateCache);
-  memo.begin(view, controllerName);
-  const { classes, gateways } = memo.gateways(() => {
-    const classes = decideClasses(view, controllerName);
-    const cache = memo.certificates;
-    return { classes, gateways: decideGateways({ view, classes, cache }) };
-  });
-  const routes = view.list("HTTPRoute").flatMap((route) =>
-    memo.route(route, () => decideRoute(route, { view, gateways })) ?? []
-  );
+  const { controllerName = DEFAULT_CONTROLLER_NAME, certificateCache: cache = new WeakMap() } =
+    options;
   const statuses = new Map<string, DesiredStatus>();
-  for (const [name, decision] of classes) {
-    statuses.set(objectKey("GatewayClass", "", name), gatewayClassStatus(decision));
-  }
-  const parts = routes.map((decision) => memo.parts(decision));
-  const counts = countRoutes(parts);
-  for (const decision of gateways.values()) {
-    const { meta } = decision.gateway;
-    const status = gatewayStatus(decision, {
-      attached: counts.get(decision.scope) ?? new Map(),
-      addresses: options.addresses?.({ namespace: meta.namespace, name: meta.name }) ?? [],
-      programmed: options.programmed?.(decision.scope, meta.generation),
-      obstacle: options.obstacle?.(decision.scope),
-    });
-    statuses.set(keyOf(decision.gateway), status);
-  }
-  for (const { decision, key } of parts) {
-    statuses.set(key, memo.status(decision, () => httpRouteStatus(decision, controllerName)));
-  }
-  return {
-    ...buildModel({ gateways, parts }, { view, memo }),
-    statuses,
-    diagnostics: diagnose(view, { classes, gateways, routes }),
-  };
-}
-
-interface Decisions {
-  gateways: ReadonlyMap<string, GatewayDecision>;
-  routes: readonly RouteDecision[];
-}
-
-function buildModel(
-  { gateways, parts }: Pick<Decisions, "gateways"> & { parts: readonly RouteParts[] },
-  { view, memo }: { view: ClusterView; memo: CompileMemo },
-) {
-  const attached = attachedRoutes(parts);
+  const diagnostics = new Map<string, Diagnostic>();
+  const classes = new Map(
+    view.list("GatewayClass").flatMap((object) => {
+      const compiled = compileClass(object, controllerName);
+      if (compiled === undefined) return [];
+      statuses.set(keyOf(object), compiled.status);
+      return [[object.meta.name, compiled.decision] as const];
+    }),
+  );
+  const gateways = view.list("Gateway").flatMap((object) => {
+    const compiled = compileGateway(object, { view, classes, cache });
+    if (compiled.ours) return [compiled];
+    if (compiled.diagnostic) diagnostics.set(keyOf(object), compiled.diagnostic);
+    return [];
+  });
+  const points = new Map(gateways.map(({ point }) => [`${point.namespace}/${point.name}`, point]));
+  const routes = view.list("HTTPRoute").flatMap((object) => {
+    const compiled = compileRoute(object, { view, gateways: points, controllerName });
+    if (compiled.ours) {
+      statuses.set(keyOf(object), compiled.status);
+      return [compiled.parts];
+    }
+    diagnostics.set(keyOf(object), compiled.diagnostic);
+    return [];
+  });
+  const counts = countRoutes(routes);
   const scopes = new Map<string, ScopeContent>();
-  const endpoints = new Map<string, EndpointSet>();
+  const ports = new Map<string, readonly number[]>();
   const certificates = new Map<string, CertificateMaterial>();
-  for (const decision of gateways.values()) {
-    const served = attached.get(decision.scope) ?? [];
-    scopes.set(decision.scope, scopeContent({ ...decision, routes: served }, memo));
-    for (const { route } of served) {
-      for (const backend of route.backends) {
-        if (endpoints.has(backend.endpoints)) continue;
-        endpoints.set(backend.endpoints, endpointSet(backend, view));
-      }
-    }
-    for (const listener of decision.listeners) {
-      if (!listener.usable) continue;
-      for (const entry of listener.certificates) {
-        if (entry.ok) certificates.set(entry.material.slot, entry.material);
-      }
-    }
+  for (const { decision } of gateways) {
+    const attached = counts.get(decision.scope) ?? new Map();
+    const context = statusContext(decision.gateway, { ...options, attached });
+    statuses.set(keyOf(decision.gateway), gatewayStatus(decision, context));
+    scopes.set(decision.scope, scopeContent(decision, routes));
+    ports.set(decision.scope, listenerPorts(decision));
+    for (const [slot, material] of certificateParts(decision)) certificates.set(slot, material);
   }
-  return { scopes, endpoints, certificates };
+  const endpoints = new Map<string, EndpointSet>();
+  for (const { served, backends } of routes) {
+    if (served.size === 0) continue;
+    for (const backend of backends) endpoints.set(backend.endpoints, endpointSet(backend, view));
+  }
+  return { scopes, ports, endpoints, certificates, statuses, diagnostics };
 }
 
-interface DiagnoseInput extends Decisions {
-  classes: ReadonlyMap<string, ClassDecision>;
+/** Scope → listener → accepted routes, whether the listener is served or not. */
+function countRoutes(routes: readonly RouteParts[]): Map<string, Map<string, number>> {
+  const counts = new Map<string, Map<string, number>>();
+  for (const { accepted } of routes) {
+    for (const [scope, listeners] of accepted) {
+      let count = counts.get(scope);
+      if (count === undefined) counts.set(scope, count = new Map());
+      for (const name of listeners) count.set(name, (count.get(name) ?? 0) + 1);
+    }
+  }
+  return counts;
 }
 
-/** Objects that no status speaks for, because nothing of ours refers to them. */
-function diagnose(view: ClusterView, { classes, routes }: DiagnoseInput): Diagnostic[] {
-  const diagnostics: Diagnostic[] = [];
-  for (const gateway of view.list("Gateway")) {
-    const name = gateway.spec.gatewayClassName;
-    const decision = classes.get(name);
-    const why = decision !== undefined
-      ? (decision.accepted.ok ? undefined : `GatewayClass "${name}" is not accepted`)
-      : view.get("GatewayClass", "", name) === undefined
-      ? `GatewayClass "${name}" does not exist; create it`
-      : undefined;
-    if (why === undefined) continue;
-    diagnostics.push({
-      severity: "warning",
-      object: keyOf(gateway),
-      message: `spec.gatewayClassName: ${why}`,
-    });
-  }
-  const decided = new Set(routes.map(({ route }) => route));
-  for (const route of view.list("HTTPRoute")) {
-    if (decided.has(route)) continue;
-    diagnostics.push({
-      severity: "warning",
-      object: keyOf(route),
-      message: "spec.parentRefs names no Gateway of this controller, so the route serves nothing",
-    });
-  }
-  return diagnostics;
+/** What the status of a Gateway reads beside its decision. */
+export function statusContext(
+  { meta: { namespace, name, generation } }: Gateway,
+  options: FleetContext & { attached: ReadonlyMap<string, number> },
+): GatewayStatusContext {
+  const scope = gatewayScope(namespace, name);
+  const { attached, addresses, programmed, obstacle, now = -Infinity } = options;
+  return {
+    attached,
+    addresses: addresses?.({ namespace, name }) ?? [],
+    programmed: programmed?.(scope, generation),
+    obstacle: obstacle?.(scope),
+    now,
+  };
 }

@@ -1,16 +1,19 @@
 /** What a controller is told at start. */
+import type { LogLevel } from "../shared/lib/log.ts";
+import { parseLogLevel } from "../shared/lib/log_level.ts";
 import { parseBusAccess } from "../shared/bus/access.ts";
 import type { BusAccess } from "../shared/bus/access.ts";
 import { parsePublicKey } from "../shared/secrets/fleet_key.ts";
 import type { FleetPublicKey } from "../shared/secrets/fleet_key.ts";
 import {
+  ParseError,
   parseInteger,
   parseObject,
-  parseOptionalString,
   parseString,
   parseStrings,
 } from "../shared/lib/parse.ts";
-import { DEFAULT_CONTROLLER_NAME } from "./compile.ts";
+import { parseController } from "../shared/config/settings.ts";
+import type { ControllerSettings } from "../shared/config/settings.ts";
 
 export interface ControllerConfig {
   fleet: string;
@@ -24,13 +27,14 @@ export interface ControllerConfig {
   manifests: string[];
   /** Manifests that are in no file: what the caller made itself, keys among it. Secret. */
   inlineManifests: string[];
-  controllerName: string;
-  /** Address that Gateways report in their status. */
-  statusAddress: string;
+  settings: ControllerSettings;
+  /** Gateway ports that the fleet serves on the very same port; others may be mapped. */
+  exactPorts: number[];
   /** Folder for the leader's lock and what outlives a restart. */
   stateDir: string;
   /** 0 = any free port. */
   adminPort: number;
+  logLevel: LogLevel;
 }
 
 const KEYS = [
@@ -40,10 +44,11 @@ const KEYS = [
   "fleetPublicKey",
   "manifests",
   "inlineManifests",
-  "controllerName",
-  "statusAddress",
+  "settings",
+  "exactPorts",
   "stateDir",
   "adminPort",
+  "logLevel",
 ] as const;
 
 /** Checks a bootstrap value. Throws a `ParseError` that names the setting. */
@@ -56,12 +61,8 @@ export function parseControllerConfig(value: unknown): ControllerConfig {
     fleetPublicKey: parsePublicKey(config.fleetPublicKey),
     manifests: parseStrings(config.manifests, "manifests"),
     inlineManifests: parseStrings(config.inlineManifests ?? [], "inlineManifests"),
-    controllerName: parseOptionalString(
-      config.controllerName,
-      "controllerName",
-      DEFAULT_CONTROLLER_NAME,
-    ),
-    statusAddress: parseString(config.statusAddress, "statusAddress"),
+    settings: parseController(config.settings ?? {}),
+    exactPorts: parsePorts(config.exactPorts ?? []),
     stateDir: parseString(config.stateDir, "stateDir"),
     adminPort: parseInteger(config.adminPort, {
       path: "adminPort",
@@ -69,5 +70,13 @@ export function parseControllerConfig(value: unknown): ControllerConfig {
       max: 65_535,
       fallback: 0,
     }),
+    logLevel: parseLogLevel(config.logLevel, "logLevel"),
   };
+}
+
+function parsePorts(value: unknown): number[] {
+  if (!Array.isArray(value)) throw new ParseError("exactPorts", "a list of ports");
+  return value.map((port, index) =>
+    parseInteger(port, { path: `exactPorts[${index}]`, min: 1, max: 65_535 })
+  );
 }

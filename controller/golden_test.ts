@@ -29,6 +29,10 @@ interface CaseOptions {
   /** What the proxies acknowledged; absent = nothing known. */
   programmed?: boolean;
   addresses?: { type: string; value: string }[];
+  /** Why no Gateway's newest content can be served. */
+  obstacle?: string;
+  /** The time at which it is compiled. */
+  now?: string;
 }
 
 interface RequestCase {
@@ -97,11 +101,13 @@ function compileTexts(
     problems = batch.problems.map(formatProblem);
   }
   if (texts.inputs.length === 0) store.apply(set.take());
-  const { programmed, addresses, controllerName } = options;
+  const { programmed, addresses, controllerName, obstacle, now } = options;
   const result = compile(store.view(), {
     ...(controllerName === undefined ? {} : { controllerName }),
     ...(programmed === undefined ? {} : { programmed: () => programmed }),
     ...(addresses === undefined ? {} : { addresses: () => addresses }),
+    ...(obstacle === undefined ? {} : { obstacle: () => obstacle }),
+    ...(now === undefined ? {} : { now: Date.parse(now) }),
   });
   return { result, problems };
 }
@@ -129,7 +135,9 @@ function render(value: unknown): string {
 }
 
 function goldens({ result, problems }: Compiled, base: CompileResult) {
-  const known = new Set(base.diagnostics.map((diagnostic) => JSON.stringify(diagnostic)));
+  const known = new Set(
+    [...base.diagnostics.values()].map((diagnostic) => JSON.stringify(diagnostic)),
+  );
   return {
     "snapshot.golden.yaml": render({
       scopes: difference(result.scopes, { before: base.scopes, show: scopeValue }),
@@ -138,7 +146,9 @@ function goldens({ result, problems }: Compiled, base: CompileResult) {
     }),
     "status.golden.yaml": render({
       statuses: difference(result.statuses, { before: base.statuses, show: (status) => status }),
-      diagnostics: result.diagnostics.filter((entry) => !known.has(JSON.stringify(entry))),
+      diagnostics: [...result.diagnostics.values()].filter((entry) =>
+        !known.has(JSON.stringify(entry))
+      ),
       problems,
     }),
   };

@@ -6,9 +6,11 @@ import type { Clock } from "../shared/lib/clock.ts";
 import { errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { gatewayScope } from "../shared/snapshot/ids.ts";
-import { compile } from "./compile.ts";
-import type { CompileResult } from "./compile.ts";
-import { CompileMemo } from "./compile_memo.ts";
+import type { BindMap } from "../shared/snapshot/schema.ts";
+import { IncrementalCompiler } from "./compile_incremental.ts";
+import type { IncrementalResult } from "./compile_incremental.ts";
+import { nextExpiry } from "./attach/certificates.ts";
+import { statusAddressOf } from "./status/gateway.ts";
 import { allocateBinds, bindMap } from "./infra/binds.ts";
 import type { ControllerMetrics } from "./observe/metrics.ts";
 import { ProgrammedLatch } from "./programmed.ts";
@@ -20,7 +22,7 @@ import { mergeStatus } from "./status/merge.ts";
 import type { StoredStatus } from "./status/merge.ts";
 import type { ProxyReport, StatusReport } from "./status_report.ts";
 import { ObjectStore } from "./store/store.ts";
-import type { ClusterView } from "./store/view.ts";
+import type { StoredView } from "./store/view.ts";
 
 /** What the fleet says about itself. */
 export interface FleetView {
@@ -42,6 +44,8 @@ export interface LoopOptions {
   metrics: ControllerMetrics;
   clock: Clock;
   log: Logger;
+  /** Told how many objects there are, after each pass. */
+  onHeld?: (objects: number) => void;
 }
 
 /** Milliseconds that a status waits for acknowledgements, so that it is one write. */
@@ -52,16 +56,28 @@ const PORT_QUARANTINE = 10 * 60_000;
 /** Milliseconds after which what failed is tried again without a change. */
 const RETRY = 5_000;
 
-type Allocated = Map<string, Map<number, number>>;
+interface Allocation {
+  /** Scope → declared ports. */
+  ports: IncrementalResult["ports"] | undefined;
+  /** Fleet ports that were not to be used. */
+  unusable: string;
+  /** Scope → declared port → fleet port. */
+  binds: ReadonlyMap<string, ReadonlyMap<number, number>>;
+  /** The same as last-value data. */
+  maps: ReadonlyMap<string, BindMap>;
+}
+
+/** Milliseconds: longer timers fire at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 export class ControllerLoop {
   readonly #options: LoopOptions;
   readonly #store = new ObjectStore();
   readonly #latch = new ProgrammedLatch();
-  readonly #memo = new CompileMemo();
+  readonly #compiler: IncrementalCompiler;
   readonly #statuses = new Map<string, StoredStatus>();
   /** What {@linkcode ControllerLoop.#statuses} was made of. */
-  #desired: CompileResult["statuses"] = new Map();
+  #desired: IncrementalResult["statuses"] | undefined;
   /** Fleet port → monotonic milliseconds until which it is not used. */
   readonly #quarantine = new Map<number, number>();
   /** Source name → its problems. */
@@ -70,21 +86,24 @@ export class ControllerLoop {
   /** Scope → why its newest content is not served. */
   #oversize: ReadonlyMap<string, string> = new Map();
   #exhausted: ReadonlyMap<string, string> = new Map();
-  #binds: Allocated = new Map();
-  /** The last compile, with what it read. */
-  #compiled: { view: ClusterView; fleet: string; result: CompileResult } | undefined;
+  /** The last allocation of fleet ports, with what it was made for. */
+  #allocation: Allocation = { ports: undefined, unusable: "", binds: new Map(), maps: new Map() };
+  #compiled: IncrementalResult | undefined;
   /** The life of the stream that versions belong to; empty until something was published. */
   #lineage = "";
+  #started = false;
   #dirty = false;
   #running = false;
   #leading = false;
   #statusTimer: ReturnType<typeof setTimeout> | undefined;
   #graceTimer: ReturnType<typeof setTimeout> | undefined;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #expiryTimer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
   constructor(options: LoopOptions) {
     this.#options = options;
+    this.#compiler = new IncrementalCompiler({ controllerName: options.controllerName });
   }
 
   /** Takes a change from a source. */
@@ -102,10 +121,19 @@ export class ControllerLoop {
     this.trigger();
   }
 
+  /**
+   * Every source has told what there is. Before that nothing is published: what a source has not
+   * told yet would look deleted, and proxies would stop serving it.
+   */
+  start(): void {
+    this.#started = true;
+    this.trigger();
+  }
+
   /** Compiles and publishes as soon as nothing else runs. */
   trigger(): void {
     this.#dirty = true;
-    if (!this.#running && !this.#closed) void this.#run();
+    if (this.#started && !this.#running && !this.#closed) void this.#run();
   }
 
   /** The fleet said something new: acknowledgements, or a port that could not be bound. */
@@ -114,7 +142,8 @@ export class ControllerLoop {
     const now = clock.monotonic();
     const ready = fleet.readyVersions(this.#lineage);
     metrics.readyProxies.set(ready.length);
-    const used = new Set([...this.#binds.values()].flatMap((ports) => [...ports.values()]));
+    const { binds } = this.#allocation;
+    const used = new Set([...binds.values()].flatMap((ports) => [...ports.values()]));
     let moved = false;
     for (const port of fleet.unusablePorts()) {
       if (!used.has(port) || this.#quarantine.has(port)) continue;
@@ -122,7 +151,7 @@ export class ControllerLoop {
       moved = true;
     }
     if (moved) this.trigger();
-    if (this.#latch.update(ready, now)) this.#updateStatuses();
+    if (this.#latch.update(ready, now) && this.#started) this.#updateStatuses();
     this.#watchGrace();
   }
 
@@ -133,7 +162,8 @@ export class ControllerLoop {
       scopes: Object.fromEntries(this.#published),
       proxies: this.#options.fleet.reports(),
       problems: this.#allProblems(),
-      diagnostics: [...this.#compiled?.result.diagnostics ?? []],
+      diagnostics: [...this.#compiled?.diagnostics ?? []]
+        .sort(([a], [b]) => a < b ? -1 : 1).map(([, diagnostic]) => diagnostic),
     };
   }
 
@@ -142,6 +172,7 @@ export class ControllerLoop {
     clearTimeout(this.#statusTimer);
     clearTimeout(this.#graceTimer);
     clearTimeout(this.#retryTimer);
+    clearTimeout(this.#expiryTimer);
   }
 
   #allProblems(): Problem[] {
@@ -193,65 +224,70 @@ export class ControllerLoop {
     const view = this.#store.view();
     const result = this.#compile(view);
     metrics.compileSeconds.observe((clock.monotonic() - start) / 1000);
-    const binds = this.#allocate(result);
+    this.#allocate(result);
     const published = await publisher.publish({
       scopes: result.scopes,
       endpoints: result.endpoints,
       certificates: result.certificates,
-      binds: new Map([...binds].map(([scope, ports]) => [scope, bindMap(ports)])),
+      binds: this.#allocation.maps,
     });
     metrics.publishSeconds.observe((clock.monotonic() - start) / 1000);
     this.#take(published, view);
     this.#holdStatuses();
+    this.#options.onHeld?.(view.size);
   }
 
-  /** Compiles, unless nothing that a compile reads is different from last time. */
-  #compile(view: ClusterView): CompileResult {
-    const { controllerName, statusAddress } = this.#options;
-    const fleet = view.list("Gateway").map(({ meta: { namespace, name, generation } }) => {
-      const scope = gatewayScope(namespace, name);
-      const obstacle = this.#oversize.get(scope) ?? this.#exhausted.get(scope) ?? "";
-      return `${scope} ${this.#latch.programmed(scope, generation)} ${obstacle}`;
-    }).join("\n");
-    const last = this.#compiled;
-    if (last !== undefined && last.view === view && last.fleet === fleet) return last.result;
-    const result = compile(view, {
-      controllerName,
-      memo: this.#memo,
+  /** Costs what is different since the last call. */
+  #compile(view: StoredView): IncrementalResult {
+    const { statusAddress } = this.#options;
+    const now = this.#options.clock.now();
+    const before = this.#compiled?.certificates;
+    this.#compiled = this.#compiler.compile(view, {
+      now,
       programmed: (scope, generation) => this.#latch.programmed(scope, generation),
       obstacle: (scope) => this.#oversize.get(scope) ?? this.#exhausted.get(scope),
-      addresses: () => [{ type: "IPAddress", value: statusAddress }],
+      addresses: () => [statusAddressOf(statusAddress)],
     });
-    this.#compiled = { view, fleet, result };
-    return result;
+    if (this.#compiled.certificates !== before) this.#watchExpiry(now);
+    return this.#compiled;
   }
 
-  #allocate(result: CompileResult): Allocated {
+  /** A certificate expires without anybody calling: its listener has to say so then. */
+  #watchExpiry(now: number): void {
+    clearTimeout(this.#expiryTimer);
+    const next = nextExpiry(this.#compiled?.certificates.values() ?? [], now);
+    if (next === Infinity || this.#closed) return;
+    this.#expiryTimer = setTimeout(() => {
+      this.#updateStatuses();
+      this.#watchExpiry(this.#options.clock.now());
+    }, Math.min(next - now, LONGEST_TIMER));
+  }
+
+  /** Fleet ports for the declared ones; nothing is worked out when neither these nor those changed. */
+  #allocate({ ports }: IncrementalResult): void {
     const { clock, preferredPort, log } = this.#options;
     const now = clock.monotonic();
     for (const [port, until] of this.#quarantine) {
       if (until <= now) this.#quarantine.delete(port);
     }
-    const requests = [...result.scopes].map(([scope, { resources }]) => ({
-      scope,
-      ports: [...resources.values()].flatMap((resource) =>
-        resource.kind === "listener" ? [resource.port] : []
-      ),
-    }));
+    const unusable = new Set(this.#quarantine.keys());
+    const last = this.#allocation;
+    if (last.ports === ports && last.unusable === [...unusable].join()) return;
+    const requests = [...ports].map(([scope, declared]) => ({ scope, ports: declared }));
     const { binds, exhausted } = allocateBinds(requests, {
-      previous: this.#binds,
-      unusable: new Set(this.#quarantine.keys()),
+      previous: last.binds,
+      unusable,
       preferred: preferredPort,
     });
     for (const { scope, port } of exhausted) log.error("no_fleet_port_left", { scope, port });
     this.#exhausted = new Map(
       exhausted.map(({ scope, port }) => [scope, `no port of the fleet is left for port ${port}`]),
     );
-    this.#binds = binds;
-    return binds;
+    const maps = new Map([...binds].map(([scope, own]) => [scope, bindMap(own)]));
+    this.#allocation = { ports, unusable: [...unusable].join(), binds, maps };
   }
 
-  #take(published: PublishResult, view: ClusterView): void {
+  #take(published: PublishResult, view: StoredView): void {
     const { metrics, log } = this.#options;
     this.#leading = published.kind === "published";
     metrics.leader.set(this.#leading ? 1 : 0);
@@ -308,10 +344,15 @@ export class ControllerLoop {
   #writeStatuses(): void {
     const { clock, controllerName, metrics } = this.#options;
     const { statuses } = this.#compile(this.#store.view());
-    for (const key of this.#statuses.keys()) if (!statuses.has(key)) this.#statuses.delete(key);
-    for (const [key, desired] of statuses) {
-      // The compiler gives the same object as long as nothing that it says is different.
-      if (this.#desired.get(key) === desired) continue;
+    const changed = this.#desired === undefined
+      ? statuses.keys()
+      : statuses.changedSince(this.#desired);
+    for (const key of changed) {
+      const desired = statuses.get(key);
+      if (desired === undefined) {
+        this.#statuses.delete(key);
+        continue;
+      }
       const before = this.#statuses.get(key);
       const after = mergeStatus(before, desired, { now: clock.now(), controllerName });
       if (after === before) continue;

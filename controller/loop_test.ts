@@ -5,6 +5,7 @@ import { ControllerLoop } from "./loop.ts";
 import { ControllerMetrics } from "./observe/metrics.ts";
 import type { PublishResult } from "./publish/result.ts";
 import type { Desired } from "./publish/types.ts";
+import { loadInline } from "./source/files/inline.ts";
 import { ManifestSet } from "./source/files/manifest_set.ts";
 
 const SCOPE = "gateway/default/gw";
@@ -78,6 +79,7 @@ async function withLoop(
       put: (port) => {
         set.setFile("gw.yaml", MANIFEST(port), { removals: "apply" });
         loop.onBatch("test", set.take());
+        loop.start();
       },
       programmed: async () => {
         await written.promise;
@@ -91,6 +93,39 @@ async function withLoop(
     loop.close();
   }
 }
+
+Deno.test("ControllerLoop publishes nothing until every source has told what there is", async () => {
+  const calls: Desired[] = [];
+  const first = Promise.withResolvers<void>();
+  const loop = new ControllerLoop({
+    publisher: {
+      publish: (desired) => {
+        calls.push(desired);
+        first.resolve();
+        return Promise.resolve(published({}));
+      },
+    },
+    fleet: { readyVersions: () => [], unusablePorts: () => new Set(), reports: () => [] },
+    controllerName: "networknt.com/light-k8s-gateway",
+    statusAddress: "127.0.0.1",
+    preferredPort: (port) => port,
+    metrics: new ControllerMetrics(),
+    clock: systemClock,
+    log: silentLogger,
+  });
+  try {
+    loop.onBatch("one", loadInline(MANIFEST(8000), "one"));
+    loop.onFleetChanged();
+    loop.onBatch("two", loadInline(MANIFEST(8000).replaceAll("name: gw,", "name: two,"), "two"));
+    await systemClock.delay(0);
+    assertEquals(calls.length, 0);
+    loop.start();
+    await first.promise;
+    assertEquals([...calls[0]?.scopes.keys() ?? []].sort(), [SCOPE, "gateway/default/two"]);
+  } finally {
+    loop.close();
+  }
+});
 
 Deno.test("ControllerLoop goes on after a publish that threw, and counts it", async () => {
   let calls = 0;

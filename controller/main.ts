@@ -1,7 +1,9 @@
 /** A controller process: manifests in, signed snapshots on the bus out, statuses on request. */
-import { openNatsBus } from "../shared/bus/transport_nats.ts";
+import process from "node:process";
+import { openBus } from "../shared/bus/open_bus.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
 import { systemClock } from "../shared/lib/clock.ts";
+import { CollectAfterShrinking, garbageCollector } from "../shared/lib/collect_garbage.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
@@ -17,9 +19,10 @@ import { ControllerMetrics } from "./observe/metrics.ts";
 import { Acks } from "./publish/acks.ts";
 import { FileLock } from "./publish/leadership.ts";
 import { Publisher } from "./publish/publisher.ts";
-import { formatProblem } from "./source/batch.ts";
-import { startFilesSource } from "./source/files/files_source.ts";
+import { type Batch, formatProblem, type Problem } from "./source/batch.ts";
+import { openFilesSource } from "./source/files/files_source.ts";
 import type { FilesSource } from "./source/files/files_source.ts";
+import { withinScope } from "./source/watch_scope.ts";
 import { loadInline } from "./source/files/inline.ts";
 
 /** Milliseconds between looks at a lock that another controller holds. */
@@ -47,16 +50,41 @@ async function acquireLock(path: string, log: Logger): Promise<FileLock> {
   }
 }
 
+/** Logs the problems that were not there before. Returns those that are there now. */
+function tellProblems(
+  problems: readonly Problem[],
+  { told, log }: { told: ReadonlySet<string>; log: Logger },
+): ReadonlySet<string> {
+  const now = new Set<string>();
+  for (const problem of problems) {
+    const text = formatProblem(problem);
+    now.add(text);
+    if (told.has(text)) continue;
+    log[problem.severity === "error" ? "warn" : "info"]("manifest_problem", { problem: text });
+  }
+  return now;
+}
+
+/**
+ * The YAML parser asks `process.env` for a debugging switch at every token, which is a third of the
+ * time that it takes. This process is told everything through its standard input.
+ */
+function readNoEnvironment(): void {
+  Object.defineProperty(process, "env", { value: {} });
+}
+
 /** Runs until `ended` resolves or another controller takes over. */
 export async function runController(
   config: ControllerConfig,
   options: { ended: Promise<unknown>; log: Logger },
 ): Promise<void> {
   const { ended, log } = options;
+  const { settings } = config;
+  const exactPorts = new Set(config.exactPorts);
   const lock = await acquireLock(`${config.stateDir}/controller.lock`, log);
-  const memory = await Memory.load(`${config.stateDir}/controller.json`);
+  const memory = await Memory.load(`${config.stateDir}/controller.jsonl`);
   const metrics = new ControllerMetrics();
-  const bus = openNatsBus({
+  const bus = openBus({
     access: config.bus,
     name: "controller",
     log,
@@ -77,62 +105,67 @@ export async function runController(
       onError: () => metrics.publishErrors.inc(),
     },
   });
+  const memoryUse = new CollectAfterShrinking({
+    collect: garbageCollector(),
+    clock: systemClock,
+  });
   const loop = new ControllerLoop({
     publisher,
     fleet: fleetView(acks),
-    controllerName: config.controllerName,
-    statusAddress: config.statusAddress,
-    preferredPort: standalonePort,
+    controllerName: settings.controllerName,
+    statusAddress: settings.statusAddress,
+    preferredPort: (port) => exactPorts.has(port) ? port : standalonePort(port),
     metrics,
     clock: systemClock,
     log,
+    onHeld: (objects) => memoryUse.observe(objects),
   });
   acks.onChange(() => loop.onFleetChanged());
+  const take = (source: string, batch: Batch) => loop.onBatch(source, withinScope(batch, settings));
   for (const [index, text] of config.inlineManifests.entries()) {
-    loop.onBatch(`inline ${index}`, loadInline(text, `inline ${index}`));
+    take(`inline ${index}`, loadInline(text, `inline ${index}`));
   }
-  const sources = new Map<string, FilesSource>();
-  /** Something is different from what was saved last. */
-  let changed = true;
-  let saved: string | undefined;
-  for (const path of config.manifests) {
-    const source = await startFilesSource({
+  const sources: FilesSource[] = [];
+  const opened = await Promise.all(config.manifests.map((path) => {
+    let told: ReadonlySet<string> = new Set();
+    return openFilesSource({
       path,
       logger: log,
       known: memory.known,
       onBatch: (batch) => {
-        for (const problem of batch.problems) {
-          log[problem.severity === "error" ? "warn" : "info"]("manifest_problem", {
-            problem: formatProblem(problem),
-          });
-        }
-        loop.onBatch(path, batch);
-        changed = true;
+        told = tellProblems(batch.problems, { told, log });
+        take(path, batch);
       },
     });
-    sources.set(path, source);
-  }
-  const save = async () => {
-    if (!changed && publisher.lineage === saved) return;
-    changed = false;
-    saved = publisher.lineage;
-    const known = new Map([...sources.values()].flatMap((source) => [...source.memory()]));
+  }));
+  const admin = serveControllerAdmin({
+    port: config.adminPort,
+    loop,
+    metrics,
+    onLogLevel: (level) => log.setLevel(level),
+  });
+  // Proxies can start while the files are read.
+  console.log(JSON.stringify({ adminPort: admin.port }));
+  log.info("started", { adminPort: admin.port });
+  for (const files of opened) sources.push(await files.start());
+  loop.start();
+  const saveNow = async () => {
+    const objects = sources.flatMap((source) => source.takeRemembered());
     // Until it leads, the lineage of the last run stays the one to link a new stream to.
-    await memory.save({ known, lineage: publisher.lineage ?? memory.lineage }).catch((error) => {
-      changed = true;
+    await memory.save({ objects, lineage: publisher.lineage }).catch((error) => {
       log.warn("memory_not_saved", { error: errorMessage(error) });
     });
   };
+  let saved = Promise.resolve();
+  const save = () => saved = saved.then(saveNow);
   // At once: ages break ties between routes, so that a forgotten one is another version.
   await save();
   const saving = setInterval(save, SAVE_INTERVAL);
-  const admin = serveControllerAdmin({ port: config.adminPort, loop, metrics });
-  console.log(JSON.stringify({ adminPort: admin.port }));
-  log.info("started", { adminPort: admin.port });
   await Promise.race([ended, publisher.deposed]);
   clearInterval(saving);
   loop.close();
-  await Promise.all([...sources.values()].map((source) => source.close()));
+  memoryUse.close();
+  await Promise.all(sources.map((source) => source.close()));
   await save();
   await publisher.close();
   await acks.close();
@@ -142,15 +175,29 @@ export async function runController(
 }
 
 if (import.meta.main) {
+  readNoEnvironment();
   const { value, parentGone } = await readBootstrap(Deno.stdin.readable);
   const config = parseControllerConfig(value);
-  const log = createLogger({ component: "controller" });
+  const log = createLogger({ component: "controller", level: config.logLevel });
   surviveUncaught(log);
   const signalled = new Promise<void>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       Deno.addSignalListener(signal, () => resolve());
     }
   });
-  await runController(config, { ended: Promise.race([parentGone, signalled]), log });
-  Deno.exit(0);
+  try {
+    if (!config.settings.enabled) {
+      // Everything else stays as it is: what is published goes on being served.
+      log.info("disabled", { setting: "k8sGatewayApi.enabled" });
+      console.log(JSON.stringify({ disabled: true }));
+      await Promise.race([parentGone, signalled]);
+      Deno.exit(0);
+    }
+    await runController(config, { ended: Promise.race([parentGone, signalled]), log });
+    Deno.exit(0);
+  } catch (error) {
+    // The guard above would keep a process that never started.
+    log.error("failed", { error: errorMessage(error) });
+    Deno.exit(1);
+  }
 }

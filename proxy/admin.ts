@@ -1,16 +1,19 @@
 /** The proxy's admin endpoint: health, readiness, metrics, and what is in force. */
 import type { ApplyLoop } from "../shared/dataplane/apply/apply_loop.ts";
-import type { DataPlane } from "../shared/dataplane/data_plane.ts";
+import type { DataPlaneHost } from "../shared/dataplane/host.ts";
 import { jsonResponse, serveAdmin } from "../shared/lib/admin_server.ts";
 import type { AdminServer } from "../shared/lib/admin_server.ts";
+import type { LogLevel } from "../shared/lib/log.ts";
+import { logLevelRoute } from "../shared/lib/log_level.ts";
 import { redactResources } from "../shared/snapshot/redact.ts";
 
 export interface ProxyAdminOptions {
   port: number;
-  dataPlane: DataPlane;
+  dataPlane: DataPlaneHost;
   apply: ApplyLoop;
   /** True while the proxy ends: no new traffic should come. */
   draining: () => boolean;
+  onLogLevel: (level: LogLevel) => void;
 }
 
 /** Starts it on loopback. */
@@ -25,11 +28,12 @@ export function serveProxyAdmin(options: ProxyAdminOptions): AdminServer {
         return apply.ready ? new Response("ok\n") : jsonResponse(notReady(options), 503);
       },
       "/metrics": async () => {
-        const { contentType, text } = await dataPlane.metrics.expose();
+        const { contentType, text } = await dataPlane.expose();
         return new Response(text, { headers: { "content-type": contentType } });
       },
-      "/config_dump": () => jsonResponse(configDump(options)),
+      "/config_dump": async () => jsonResponse(await configDump(options)),
     },
+    changes: { "/log_level": logLevelRoute(options.onLogLevel) },
   });
 }
 
@@ -43,10 +47,10 @@ function notReady({ dataPlane, apply }: ProxyAdminOptions) {
   };
 }
 
-function configDump({ dataPlane, apply }: ProxyAdminOptions) {
+async function configDump({ dataPlane, apply }: ProxyAdminOptions) {
   const { refusals, keyIds, features } = apply.heartbeat();
   return {
-    ...dataPlane.dump(),
+    ...await dataPlane.dump(),
     apply: {
       ready: apply.ready,
       keyIds,

@@ -3,6 +3,10 @@ import { parseBusAccess } from "../shared/bus/access.ts";
 import type { BusAccess } from "../shared/bus/access.ts";
 import { parsePrivateKey } from "../shared/secrets/fleet_key.ts";
 import type { FleetPrivateKey } from "../shared/secrets/fleet_key.ts";
+import { parseLimits, parseWorkers } from "../shared/config/settings.ts";
+import type { Limits } from "../shared/dataplane/request/limits.ts";
+import { parseLogLevel } from "../shared/lib/log_level.ts";
+import type { LogLevel } from "../shared/lib/log.ts";
 import {
   parseBoolean,
   parseInteger,
@@ -27,6 +31,10 @@ export interface ProxyConfig {
   /** Folder for the verified copy of snapshots; holds nothing secret. */
   stateDir: string;
   accessLog: boolean;
+  /** Isolates that carry traffic, each on a core of its own. */
+  workers: number;
+  limits: Limits;
+  logLevel: LogLevel;
   /** File descriptors that this process may have; 0 = not known. */
   openFiles: number;
 }
@@ -41,6 +49,9 @@ const KEYS = [
   "adminPort",
   "stateDir",
   "accessLog",
+  "workers",
+  "limits",
+  "logLevel",
   "openFiles",
 ] as const;
 
@@ -62,6 +73,9 @@ export function parseProxyConfig(value: unknown): ProxyConfig {
     }),
     stateDir: parseString(config.stateDir, "stateDir"),
     accessLog: parseBoolean(config.accessLog, "accessLog", false),
+    workers: parseWorkers(config.workers),
+    limits: parseLimits(config.limits ?? {}, "limits"),
+    logLevel: parseLogLevel(config.logLevel, "logLevel"),
     openFiles: parseInteger(config.openFiles, {
       path: "openFiles",
       min: 0,

@@ -1,12 +1,14 @@
 /** A proxy process: a thin host of the data plane. Holds no Kubernetes credentials. */
-import { openNatsBus } from "../shared/bus/transport_nats.ts";
+import { openBus } from "../shared/bus/open_bus.ts";
 import { ApplyLoop } from "../shared/dataplane/apply/apply_loop.ts";
 import { LastGood } from "../shared/dataplane/apply/last_good.ts";
 import { DataPlane } from "../shared/dataplane/data_plane.ts";
+import type { DataPlaneHost } from "../shared/dataplane/host.ts";
 import { AccessLog } from "../shared/dataplane/observe/access_log.ts";
-import { DEFAULT_LIMITS } from "../shared/dataplane/request/limits.ts";
+import { WorkerFleet } from "../shared/dataplane/workers/worker_fleet.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
 import { systemClock } from "../shared/lib/clock.ts";
+import { CollectAfterShrinking, garbageCollector } from "../shared/lib/collect_garbage.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
@@ -17,6 +19,7 @@ import type { ProxyConfig } from "./config.ts";
 
 /** Features of the snapshot schema that this build understands. */
 const FEATURES: readonly string[] = [];
+const COMPONENT = "proxy";
 
 /** Runs until `ended` resolves, then drains. */
 export async function runProxy(
@@ -24,20 +27,15 @@ export async function runProxy(
   options: { ended: Promise<unknown>; log: Logger },
 ): Promise<void> {
   const { ended, log } = options;
-  const openFiles = config.openFiles > 0 ? config.openFiles : readOpenFileLimit();
-  const dataPlane = new DataPlane({
-    bindAddress: config.bindAddress,
-    limits: DEFAULT_LIMITS,
-    clock: systemClock,
-    random: Math.random,
-    log,
-    accessLog: config.accessLog ? new AccessLog({ sink: standardOutput() }) : null,
-    ...(openFiles === undefined ? {} : { openFiles }),
-  });
-  const bus = openNatsBus({
+  const dataPlane = await createHost(config, log);
+  const bus = openBus({
     access: config.bus,
     name: config.name,
     log,
+  });
+  const memoryUse = new CollectAfterShrinking({
+    collect: garbageCollector(),
+    clock: systemClock,
   });
   const apply = new ApplyLoop({
     bus,
@@ -53,10 +51,11 @@ export async function runProxy(
       onError: (error) => log.warn("last_good_failed", { error: errorMessage(error) }),
     }),
     hooks: {
-      onRefused: (_subject, reason) => dataPlane.metrics.applyError(reason),
+      onRefused: (_subject, reason) => dataPlane.applyError(reason),
       onSwap: ({ degraded }) => {
-        if (degraded) dataPlane.metrics.applyError("degraded");
+        if (degraded) dataPlane.applyError("degraded");
       },
+      onHeld: (resources) => memoryUse.observe(resources),
     },
   });
   apply.start();
@@ -66,16 +65,41 @@ export async function runProxy(
     dataPlane,
     apply,
     draining: () => draining,
+    onLogLevel: (level) => {
+      log.setLevel(level);
+      dataPlane.setLogLevel(level);
+    },
   });
   console.log(JSON.stringify({ adminPort: admin.port }));
-  log.info("started", { adminPort: admin.port });
+  log.info("started", { workers: config.workers, adminPort: admin.port });
   await ended;
   draining = true;
   log.info("draining");
   await dataPlane.close();
   await apply.close();
+  memoryUse.close();
   await bus.close();
   await admin.close();
+}
+
+/** With one worker the data plane runs in this isolate; with more, this one only directs them. */
+async function createHost(config: ProxyConfig, log: Logger): Promise<DataPlaneHost> {
+  const { bindAddress, workers, limits, logLevel, name } = config;
+  const sink = config.accessLog ? standardOutput() : null;
+  const openFiles = config.openFiles > 0 ? config.openFiles : readOpenFileLimit();
+  const shared = {
+    bindAddress,
+    limits,
+    clock: systemClock,
+    log,
+    ...(openFiles === undefined ? {} : { openFiles }),
+  };
+  if (workers > 1) {
+    const logging = { component: COMPONENT, level: logLevel, fields: { proxy: name } };
+    return await WorkerFleet.start({ ...shared, workers, logging, accessLog: sink });
+  }
+  const accessLog = sink === null ? null : new AccessLog({ sink });
+  return new DataPlane({ ...shared, random: Math.random, accessLog });
 }
 
 function standardOutput() {
@@ -89,13 +113,23 @@ function standardOutput() {
 if (import.meta.main) {
   const { value, parentGone } = await readBootstrap(Deno.stdin.readable);
   const config = parseProxyConfig(value);
-  const log = createLogger({ component: "proxy", fields: { proxy: config.name } });
+  const log = createLogger({
+    component: COMPONENT,
+    level: config.logLevel,
+    fields: { proxy: config.name },
+  });
   surviveUncaught(log);
   const signalled = new Promise<void>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       Deno.addSignalListener(signal, () => resolve());
     }
   });
-  await runProxy(config, { ended: Promise.race([parentGone, signalled]), log });
-  Deno.exit(0);
+  try {
+    await runProxy(config, { ended: Promise.race([parentGone, signalled]), log });
+    Deno.exit(0);
+  } catch (error) {
+    // The guard above would keep a process that never started.
+    log.error("failed", { error: errorMessage(error) });
+    Deno.exit(1);
+  }
 }

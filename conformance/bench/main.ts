@@ -1,26 +1,69 @@
-/** `deno task bench [cpu] [propagation] [edits]`: measures, then a verdict per target. */
+/**
+ * `deno task bench [--full] [part…] [--minutes N]`: measures, then a verdict per target. Without
+ * parts: the short ones. With `--full`: every part at full length, but for the soak, which is run by
+ * its name alone.
+ */
 import { benchCpu } from "./cpu.ts";
 import { benchEdits } from "./edits.ts";
 import { benchPropagation } from "./propagation.ts";
+import { benchScale } from "./scale.ts";
+import { benchSoak } from "./soak.ts";
 import { formatVerdict } from "./statistics.ts";
 import type { Verdict } from "./statistics.ts";
 
-const BENCHES: Readonly<Record<string, (print: (line: string) => void) => Promise<Verdict[]>>> = {
-  cpu: benchCpu,
-  propagation: benchPropagation,
-  edits: benchEdits,
+type Print = (line: string) => void;
+
+interface Part {
+  /** Runs when no part is named: always, with `--full`, or never. */
+  unnamed: "always" | "full" | "never";
+  run: (print: Print, options: Options) => Promise<Verdict[]>;
+}
+
+interface Options {
+  full: boolean;
+  /** Of the soak. */
+  minutes: number;
+}
+
+const PARTS: Readonly<Record<string, Part>> = {
+  cpu: { unnamed: "always", run: (print) => benchCpu(print) },
+  propagation: { unnamed: "always", run: (print) => benchPropagation(print) },
+  edits: { unnamed: "always", run: (print, { full }) => benchEdits(print, { full }) },
+  scale: { unnamed: "full", run: (print) => benchScale(print) },
+  soak: { unnamed: "never", run: (print, { minutes }) => benchSoak(print, { minutes }) },
 };
 
-const asked = Deno.args.length === 0 ? Object.keys(BENCHES) : Deno.args;
-const verdicts: Verdict[] = [];
-for (const name of asked) {
-  const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
-  if (bench === undefined) {
-    console.error(`there is no bench ${name}; there are ${Object.keys(BENCHES).join(", ")}`);
-    Deno.exit(2);
+function refuse(message: string): never {
+  console.error(message);
+  Deno.exit(2);
+}
+
+function parseArguments(args: readonly string[]): { parts: string[]; options: Options } {
+  const parts: string[] = [];
+  const options: Options = { full: false, minutes: 30 };
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] ?? "";
+    if (arg === "--full") options.full = true;
+    else if (arg === "--minutes") {
+      options.minutes = Number(args[++i]);
+      if (!(options.minutes > 0)) refuse("--minutes: expected a number above 0");
+    } else if (Object.hasOwn(PARTS, arg)) parts.push(arg);
+    else refuse(`there is no bench ${arg}; there are ${Object.keys(PARTS).join(", ")}`);
   }
+  if (parts.length > 0) return { parts, options };
+  const asked = (part: Part) =>
+    part.unnamed === "always" || (options.full && part.unnamed === "full");
+  return {
+    parts: Object.entries(PARTS).filter(([, part]) => asked(part)).map(([name]) => name),
+    options,
+  };
+}
+
+const { parts, options } = parseArguments(Deno.args);
+const verdicts: Verdict[] = [];
+for (const name of parts) {
   console.log(name);
-  verdicts.push(...await bench(console.log));
+  verdicts.push(...await PARTS[name]?.run(console.log, options) ?? []);
 }
 console.log("");
 for (const verdict of verdicts) console.log(formatVerdict(verdict));

@@ -7,6 +7,9 @@ export const HOST = "bench.example.com";
 const GATEWAY_PORT = 80;
 /** Where standalone serves it. */
 export const LOCAL_PORT = 8080;
+/** The port of the HTTPS listener, and where standalone serves it. */
+const TLS_PORT = 443;
+export const LOCAL_TLS_PORT = 8443;
 
 const metadata = (name: string) => ({ name, namespace: "bench" });
 
@@ -15,12 +18,15 @@ export interface RouteManifest {
   host: string;
   prefix: string;
   backend: string;
+  /** Default: a LightBackend. */
+  backendKind?: "LightBackend" | "Service";
   /** Value of the request header `x-route` that the route sets. */
   header: string;
 }
 
-/** One HTTPRoute with one header filter. */
-export function routeManifest({ name, host, prefix, backend, header }: RouteManifest): string {
+/** One HTTPRoute with one header filter. A Service is asked on port 80. */
+export function routeManifest(route: RouteManifest): string {
+  const { name, host, prefix, backend, backendKind = "LightBackend", header } = route;
   return stringify({
     apiVersion: "gateway.networking.k8s.io/v1",
     kind: "HTTPRoute",
@@ -34,7 +40,11 @@ export function routeManifest({ name, host, prefix, backend, header }: RouteMani
           type: "RequestHeaderModifier",
           requestHeaderModifier: { set: [{ name: "x-route", value: header }] },
         }],
-        backendRefs: [{ group: "gateway.lightapi.net", kind: "LightBackend", name: backend }],
+        backendRefs: [
+          backendKind === "Service"
+            ? { name: backend, port: 80 }
+            : { group: "gateway.lightapi.net", kind: "LightBackend", name: backend },
+        ],
       }],
     },
   });
@@ -45,10 +55,13 @@ export interface FolderOptions {
   routes: number;
   /** Backend name → loopback port. */
   backends: Readonly<Record<string, number>>;
+  /** PEM of an HTTPS listener; absent = there is none. */
+  tls?: { certificate: string; key: string };
 }
 
 /** Writes class, Gateway, backends and routes into `folder`. The routes use the first backend. */
 export async function writeManifests(folder: string, options: FolderOptions): Promise<void> {
+  const { tls } = options;
   const write = (name: string, value: unknown) =>
     Deno.writeTextFile(
       `${folder}/${name}.yaml`,
@@ -66,9 +79,26 @@ export async function writeManifests(folder: string, options: FolderOptions): Pr
     metadata: metadata("bench"),
     spec: {
       gatewayClassName: "light-k8s-gateway",
-      listeners: [{ name: "http", protocol: "HTTP", port: GATEWAY_PORT }],
+      listeners: [
+        { name: "http", protocol: "HTTP", port: GATEWAY_PORT },
+        ...(tls === undefined ? [] : [{
+          name: "https",
+          protocol: "HTTPS",
+          port: TLS_PORT,
+          tls: { certificateRefs: [{ name: "bench-tls" }] },
+        }]),
+      ],
     },
   });
+  if (tls !== undefined) {
+    await write("secret", {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: metadata("bench-tls"),
+      type: "kubernetes.io/tls",
+      stringData: { "tls.crt": tls.certificate, "tls.key": tls.key },
+    });
+  }
   for (const [name, port] of Object.entries(options.backends)) {
     await write(`backend-${name}`, {
       apiVersion: "gateway.lightapi.net/v1alpha1",
@@ -82,4 +112,51 @@ export async function writeManifests(folder: string, options: FolderOptions): Pr
     const route = { name: `r${i}`, host: HOST, prefix: `/r${i}`, backend, header: `r${i}` };
     await write(`route-${i}`, routeManifest(route));
   }
+}
+
+/** A Service whose endpoints are in a slice of their own. */
+export function serviceManifest(name: string): string {
+  return stringify({
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: metadata(name),
+    spec: { ports: [{ port: 80 }] },
+  });
+}
+
+/** The endpoints of a Service, on loopback. */
+export function sliceManifest(service: string, ports: readonly number[]): string {
+  return ports.map((port, index) =>
+    stringify({
+      apiVersion: "discovery.k8s.io/v1",
+      kind: "EndpointSlice",
+      metadata: {
+        ...metadata(`${service}-${index}`),
+        labels: { "kubernetes.io/service-name": service },
+      },
+      addressType: "IPv4",
+      endpoints: [{ addresses: ["127.0.0.1"] }],
+      ports: [{ port }],
+    })
+  ).join("---\n");
+}
+
+/** Writes a file beside and moves it into place, as editors and tools do. */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  await Deno.writeTextFile(`${path}.new`, text);
+  await Deno.rename(`${path}.new`, path);
+}
+
+/** Rewrites the n-th route. */
+export async function replaceRoute(
+  folder: string,
+  index: number,
+  route: RouteManifest,
+): Promise<void> {
+  await replaceFile(`${folder}/route-${index}.yaml`, routeManifest(route));
+}
+
+/** Removes the first `count` routes. */
+export async function removeRoutes(folder: string, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await Deno.remove(`${folder}/route-${i}.yaml`);
 }

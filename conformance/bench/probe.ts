@@ -10,25 +10,31 @@ export interface ProbeResponse {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("latin1");
 
+/** TLS on top. */
+export interface ProbeTls {
+  serverName: string;
+  /** PEM that the server's certificate must chain to. */
+  authority: string;
+}
+
 /** A keep-alive connection that is opened again when it breaks. */
 export class Probe {
   readonly #target: { hostname: string; port: number };
+  readonly #tls: ProbeTls | undefined;
   readonly #buffer = new Uint8Array(128 * 1024);
-  #conn: Deno.TcpConn | undefined;
+  #conn: Deno.Conn | undefined;
 
-  constructor(hostname: string, port: number) {
+  constructor(hostname: string, port: number, options: { tls?: ProbeTls } = {}) {
     this.#target = { hostname, port };
+    this.#tls = options.tls;
   }
 
   /** Sends one GET and reads the whole answer. Rejects when the connection fails. */
   async get(path: string, host: string): Promise<ProbeResponse> {
-    if (this.#conn === undefined) {
-      this.#conn = await Deno.connect(this.#target);
-      this.#conn.setNoDelay(true);
-    }
+    const conn = this.#conn ??= await this.#open();
     try {
-      await this.#conn.write(encoder.encode(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`));
-      return await this.#read(this.#conn);
+      await conn.write(encoder.encode(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`));
+      return await this.#read(conn);
     } catch (error) {
       this.close();
       throw error;
@@ -40,7 +46,15 @@ export class Probe {
     this.#conn = undefined;
   }
 
-  async #read(conn: Deno.TcpConn): Promise<ProbeResponse> {
+  async #open(): Promise<Deno.Conn> {
+    const conn = await Deno.connect(this.#target);
+    conn.setNoDelay(true);
+    if (this.#tls === undefined) return conn;
+    const { serverName, authority } = this.#tls;
+    return await Deno.startTls(conn, { hostname: serverName, caCerts: [authority] });
+  }
+
+  async #read(conn: Deno.Conn): Promise<ProbeResponse> {
     let text = "";
     for (;;) {
       const n = await conn.read(this.#buffer);

@@ -61,6 +61,17 @@ export async function cpuSeconds(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) / TICKS;
 }
 
+/** Resident memory of a process, in megabytes (10^6 bytes). */
+export async function residentMegabytes(pid: number): Promise<number> {
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? NaN) * 1024 / 1e6;
+}
+
+/** Open file descriptors of a process. */
+export async function openDescriptors(pid: number): Promise<number> {
+  return (await Array.fromAsync(Deno.readDir(`/proc/${pid}/fd`))).length;
+}
+
 /** Pins a process with all its threads to a core. */
 export async function pin(pid: number, core: number): Promise<void> {
   await new Deno.Command("taskset", {

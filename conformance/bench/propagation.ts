@@ -18,42 +18,41 @@ const PATIENCE = 10_000;
 
 /** Runs every step; returns the verdicts. */
 export async function benchPropagation(print: (line: string) => void): Promise<Verdict[]> {
+  const verdicts: Verdict[] = [];
+  for (const { routes, p50 } of TARGETS) {
+    const { samples, unexpected } = await propagationAt(routes);
+    const [median, p99, max] = [0.5, 0.99, 1].map((q) => quantile(samples, q)) as [
+      number,
+      number,
+      number,
+    ];
+    print(
+      `  ${String(routes).padStart(5)} routes  p50 ${fixed(median)}  p99 ${fixed(p99)}  ` +
+        `max ${fixed(max)} ms  (${samples.length} samples)`,
+    );
+    verdicts.push({
+      name: `propagation at ${routes} routes, p50`,
+      measured: `${fixed(median)} ms`,
+      target: `≤ ${p50} ms`,
+      outcome: outcomeOf(median <= p50),
+    }, {
+      name: `propagation at ${routes} routes, answers other than 404 before and 200 after`,
+      measured: String(unexpected),
+      target: "0",
+      outcome: outcomeOf(unexpected === 0),
+    });
+  }
+  return verdicts;
+}
+
+/** One step: as many edits as there are samples, in milliseconds, and the answers that were wrong. */
+export async function propagationAt(
+  routes: number,
+): Promise<{ samples: number[]; unexpected: number }> {
   const backend = Deno.serve(
     { hostname: "127.0.0.1", port: BACKEND_PORT, onListen: () => {} },
     () => new Response("ok"),
   );
-  try {
-    const verdicts: Verdict[] = [];
-    for (const { routes, p50 } of TARGETS) {
-      const { samples, unexpected } = await step(routes);
-      const [median, p99, max] = [0.5, 0.99, 1].map((q) => quantile(samples, q)) as [
-        number,
-        number,
-        number,
-      ];
-      print(
-        `  ${String(routes).padStart(5)} routes  p50 ${fixed(median)}  p99 ${fixed(p99)}  ` +
-          `max ${fixed(max)} ms  (${samples.length} samples)`,
-      );
-      verdicts.push({
-        name: `propagation at ${routes} routes, p50`,
-        measured: `${fixed(median)} ms`,
-        target: `≤ ${p50} ms`,
-        outcome: outcomeOf(median <= p50),
-      }, {
-        name: `propagation at ${routes} routes, answers other than 404 before and 200 after`,
-        measured: String(unexpected),
-        target: "0",
-        outcome: outcomeOf(unexpected === 0),
-      });
-    }
-    return verdicts;
-  } finally {
-    await backend.shutdown();
-  }
-}
-
-async function step(routes: number): Promise<{ samples: number[]; unexpected: number }> {
   const folder = await Deno.makeTempDir({ prefix: "lgw-bench-" });
   await writeManifests(folder, { routes: routes - 1, backends: { backend: BACKEND_PORT } });
   const stack = await startStack({ manifests: [folder], proxies: 2, env: Deno.env });
@@ -77,6 +76,7 @@ async function step(routes: number): Promise<{ samples: number[]; unexpected: nu
   } finally {
     for (const probe of probes) probe.close();
     await stack.stop();
+    await backend.shutdown();
     await Deno.remove(folder, { recursive: true });
   }
   return { samples, unexpected };

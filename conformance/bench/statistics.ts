@@ -21,6 +21,27 @@ export function drift(samples: readonly number[]): number {
   return (Math.max(...middle) - Math.min(...middle)) / median(middle);
 }
 
+/** A straight line through points. */
+export interface Slope {
+  /** Change of y per unit of x. */
+  slope: number;
+  /** Standard error of the slope. */
+  error: number;
+}
+
+/** Least squares. Throws on fewer than three points, or when all have the same x. */
+export function slopeOf(points: readonly (readonly [x: number, y: number])[]): Slope {
+  const n = points.length;
+  if (n < 3) throw new RangeError("a slope needs three points");
+  const mean = (index: 0 | 1) => points.reduce((sum, point) => sum + point[index], 0) / n;
+  const [mx, my] = [mean(0), mean(1)];
+  const sxx = points.reduce((sum, [x]) => sum + (x - mx) ** 2, 0);
+  if (sxx === 0) throw new RangeError("a slope needs different x");
+  const slope = points.reduce((sum, [x, y]) => sum + (x - mx) * (y - my), 0) / sxx;
+  const rest = points.reduce((sum, [x, y]) => sum + (y - my - slope * (x - mx)) ** 2, 0);
+  return { slope, error: Math.sqrt(rest / (n - 2) / sxx) };
+}
+
 /** One target with what was measured. */
 export interface Verdict {
   name: string;

@@ -9,6 +9,7 @@ import type { Target } from "./raw_client.ts";
 import { answering, ScriptedBackend } from "./scripted_backend.ts";
 import { underTraffic } from "./traffic.ts";
 import { eventually } from "./wait.ts";
+import { selfSigned } from "../../shared/secrets/self_signed.ts";
 
 const HTTP = PORTS.certificates;
 const HTTPS = PORTS.certificates + 1;
@@ -197,3 +198,36 @@ Deno.test("an HTTPS listener that goes and comes back has its certificate again"
     })
   );
 });
+
+Deno.test("an expired certificate is served on, and its listener says so", () =>
+  withOrigin(async (port) => {
+    const long = 24 * 3600 * 1000;
+    const { certificate, key } = await selfSigned({
+      names: [HOST],
+      notBefore: new Date(Date.now() - 2 * long),
+      notAfter: new Date(Date.now() - long),
+    });
+    await withGateway({
+      files: {
+        gateway: gateway({
+          http: HTTP,
+          https: [{ name: "late", port: HTTPS, hostname: HOST, secret: "late" }],
+        }),
+        backend: backend("hello", port),
+        route: route({ host: HOST, backend: "hello" }),
+        secret: tlsSecret("late", { certificate, key }),
+      },
+    }, async (edge) => {
+      await edge.ready();
+      const expired = await eventually("the condition is there", async () => {
+        const type = "gateway.lightapi.net/CertificateExpired";
+        return listenerCondition(await edge.status(), "late", type);
+      });
+      assertEquals([expired.status, expired.reason], ["True", "Expired"]);
+      assertStringIncludes(expired.message, 'Secret "e2e/late" expired at 20');
+      // The handshake comes as far as the client's own judgement of the certificate.
+      const refused = await assertRejects(() => get(secure(HOST, certificate), { host: HOST }));
+      assertStringIncludes(String(refused).toLowerCase(), "expired");
+      assertEquals((await get({ port: HTTP }, { host: HOST })).body, "hello");
+    });
+  }));

@@ -10,7 +10,7 @@ import { eventually } from "./wait.ts";
 export interface GatewayOptions extends
   Pick<
     StackOptions,
-    "proxies" | "stateDir" | "inlineManifests" | "fleetKey"
+    "proxies" | "settings" | "bus" | "stateDir" | "inlineManifests" | "fleetKey"
   > {
   /** File name without `.yaml` → content. */
   files: Readonly<Record<string, string>>;

@@ -27,4 +27,5 @@ export const PORTS = {
   state: base + 90,
   run: base + 100,
   externalBus: base + 110,
+  workers: base + 105,
 } as const;

@@ -73,7 +73,7 @@ Deno.test("no private key, no seed and no fleet key is on disk; stack.json holds
       }
       await eventually("copy and memory are written", async () => {
         const paths = [...(await contents(stack.stateDir)).keys()];
-        return ["/last-good/values.jsonl", "/controller.json", "/stack.json"]
+        return ["/last-good/values.jsonl", "/controller.jsonl", "/stack.json"]
           .every((end) => paths.some((path) => path.endsWith(end)));
       });
       const onDisk = await contents(stack.stateDir);

@@ -269,6 +269,7 @@ Deno.test("WebSocket in plaintext and over TLS: order, size, codes, and peers th
     );
   });
   const httpClient = Deno.createHttpClient({ caCerts: [certificate.certificate] });
+  const held: RawConnection[] = [];
   try {
     await withGateway({
       files: {
@@ -303,6 +304,13 @@ Deno.test("WebSocket in plaintext and over TLS: order, size, codes, and peers th
         assert((metrics.get("lgw_proxy_tunnel_sent_bytes_total") ?? 0) > 4 * LARGE);
         assertEquals(metrics.get("lgw_proxy_inflight_requests"), 0);
       });
+      held.push(await rawWebSocket(ways.plaintext.target), await rawWebSocket(ways.TLS.target));
+    });
+    await t.step("a proxy that stops closes the tunnels that are left", async () => {
+      for (const connection of held) {
+        await connection.untilClosed();
+        connection.close();
+      }
     });
   } finally {
     httpClient.close();

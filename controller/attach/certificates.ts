@@ -9,13 +9,19 @@ import type { ClusterView } from "../store/view.ts";
 import { grantHint, referenceAllowed } from "./grants.ts";
 import type { ListenerRefsReason } from "./outcome.ts";
 
+/** A certificate with what decisions need to know of it. */
+export interface CheckedCertificate extends CertificateMaterial {
+  /** Names of the leaf's subjectAltName, lower-case: DNS names with their wildcards. */
+  names: readonly string[];
+}
+
 /** What became of one certificateRef. */
 export type CertificateDecision =
-  | { ok: true; material: CertificateMaterial; secret: Secret }
+  | { ok: true; material: CheckedCertificate; secret: Secret }
   | { ok: false; reason: ListenerRefsReason; message: string };
 
 /** Results by Secret object: a Secret never changes, so its certificate is checked once. */
-export type CertificateCache = WeakMap<Secret, CertificateMaterial | string>;
+export type CertificateCache = WeakMap<Secret, CheckedCertificate | string>;
 
 export interface CertificateContext {
   view: ClusterView;
@@ -71,7 +77,7 @@ export function decideCertificate(
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
 /** The Secret's certificate, or what is wrong with it. Messages never show the key. */
-function checkSecret(secret: Secret): CertificateMaterial | string {
+function checkSecret(secret: Secret): CheckedCertificate | string {
   const chain = secret.data.get("tls.crt")?.reveal();
   const keyText = secret.data.get("tls.key")?.reveal();
   if (chain === undefined || chain === "") return `has no certificate; put it under "tls.crt"`;
@@ -79,10 +85,12 @@ function checkSecret(secret: Secret): CertificateMaterial | string {
   const blocks = chain.match(CERTIFICATE) ?? [];
   if (blocks.length === 0) return `"tls.crt" holds no PEM certificate`;
   let leaf: X509Certificate | undefined;
+  let notAfter = Infinity;
   for (const [index, block] of blocks.entries()) {
     try {
       const certificate = new X509Certificate(block);
       leaf ??= certificate;
+      notAfter = Math.min(notAfter, Date.parse(certificate.validTo));
     } catch {
       return `certificate ${index + 1} in "tls.crt" cannot be read`;
     }
@@ -101,7 +109,16 @@ function checkSecret(secret: Secret): CertificateMaterial | string {
     chain: blocks.map((block) => `${block.replaceAll("\r", "")}\n`).join(""),
     key: new RedactedText(keyText),
     fingerprint: `sha256:${createHash("sha256").update(Buffer.from(leaf.raw)).digest("hex")}`,
+    names: dnsNames(leaf),
+    notAfter,
   };
+}
+
+/** `DNS:a.example, DNS:*.b.example, IP Address:…` */
+function dnsNames(leaf: X509Certificate): string[] {
+  return (leaf.subjectAltName ?? "").split(/,\s*/).flatMap((entry) =>
+    entry.startsWith("DNS:") ? [entry.slice("DNS:".length).toLowerCase()] : []
+  );
 }
 
 function keyBelongs(leaf: X509Certificate, key: KeyObject): boolean {
@@ -110,4 +127,11 @@ function keyBelongs(leaf: X509Certificate, key: KeyObject): boolean {
   } catch {
     return false;
   }
+}
+
+/** When the next of these certificates expires, milliseconds since the epoch; Infinity = none. */
+export function nextExpiry(certificates: Iterable<CertificateMaterial>, now: number): number {
+  let next = Infinity;
+  for (const { notAfter } of certificates) if (notAfter > now) next = Math.min(next, notAfter);
+  return next;
 }

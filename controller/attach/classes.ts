@@ -1,6 +1,5 @@
 /** Which GatewayClasses are ours, and whether we can serve them. */
 import type { GatewayClass } from "../model/objects.ts";
-import type { ClusterView } from "../store/view.ts";
 import { type ClassReason, OK, type Outcome, refuse } from "./outcome.ts";
 
 export interface ClassDecision {
@@ -8,17 +7,13 @@ export interface ClassDecision {
   accepted: Outcome<ClassReason>;
 }
 
-/** The classes whose controllerName is ours, by name. Others are not touched. */
-export function decideClasses(
-  view: ClusterView,
+/** Decides a class; undefined when its controllerName is not ours: then it is not touched. */
+export function decideClass(
+  gatewayClass: GatewayClass,
   controllerName: string,
-): Map<string, ClassDecision> {
-  const decisions = new Map<string, ClassDecision>();
-  for (const gatewayClass of view.list("GatewayClass")) {
-    if (gatewayClass.spec.controllerName !== controllerName) continue;
-    decisions.set(gatewayClass.meta.name, { gatewayClass, accepted: acceptClass(gatewayClass) });
-  }
-  return decisions;
+): ClassDecision | undefined {
+  if (gatewayClass.spec.controllerName !== controllerName) return undefined;
+  return { gatewayClass, accepted: acceptClass(gatewayClass) };
 }
 
 function acceptClass({ spec }: GatewayClass): Outcome<ClassReason> {

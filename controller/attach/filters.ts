@@ -1,6 +1,6 @@
 /**
- * Can every part of a route's content be served? What cannot is refused with the field's name
- * rather than left out: a route that does half of what it says is worse than one that says why not.
+ * Can every part of a rule be served? One that cannot is dropped whole, with the field's name: a
+ * rule that does half of what it says is worse than one that says why not.
  */
 import type {
   HeaderModifierSpec,
@@ -14,13 +14,9 @@ import { OK, type Outcome, refuse, type RouteAcceptedReason } from "./outcome.ts
 
 type Verdict = Outcome<RouteAcceptedReason>;
 
-/** The first thing in a route that cannot be served. */
-export function decideContent(route: HttpRoute): Verdict {
-  for (const [index, rule] of route.spec.rules.entries()) {
-    const verdict = decideRule(rule, `spec.rules[${index}]`);
-    if (!verdict.ok) return verdict;
-  }
-  return OK;
+/** Each rule's verdict, in the order of the spec. */
+export function decideContent(route: HttpRoute): Verdict[] {
+  return route.spec.rules.map((rule, index) => decideRule(rule, `spec.rules[${index}]`));
 }
 
 function decideRule(rule: RouteRule, field: string): Verdict {

@@ -20,23 +20,16 @@ export interface GatewayDecision {
 
 export interface GatewayContext {
   view: ClusterView;
-  classes: ReadonlyMap<string, ClassDecision>;
+  classes: { get(name: string): ClassDecision | undefined };
   cache: CertificateCache;
 }
 
-/** Decides the Gateways whose class is ours and accepted, by `<ns>/<name>`. */
-export function decideGateways(context: GatewayContext): Map<string, GatewayDecision> {
-  const decisions = new Map<string, GatewayDecision>();
-  for (const gateway of context.view.list("Gateway")) {
-    const decidedClass = context.classes.get(gateway.spec.gatewayClassName);
-    if (decidedClass === undefined || !decidedClass.accepted.ok) continue;
-    const { namespace, name } = gateway.meta;
-    decisions.set(`${namespace}/${name}`, decideGateway(gateway, context));
-  }
-  return decisions;
-}
-
-function decideGateway(gateway: Gateway, { view, cache }: GatewayContext): GatewayDecision {
+/** Decides a Gateway; undefined unless its class is ours and accepted. */
+export function decideGateway(
+  gateway: Gateway,
+  { view, classes, cache }: GatewayContext,
+): GatewayDecision | undefined {
+  if (!classes.get(gateway.spec.gatewayClassName)?.accepted.ok) return undefined;
   const own = acceptGateway(gateway);
   const decided = decideListeners({ view, gateway, cache });
   // A Gateway that is refused as a whole serves nothing, whatever its listeners say.

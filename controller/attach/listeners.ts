@@ -6,6 +6,7 @@ import {
   type CertificateDecision,
   decideCertificate,
 } from "./certificates.ts";
+import { type Overlap, overlapOf } from "./overlaps.ts";
 import {
   type ListenerAcceptedReason,
   type ListenerConflictReason,
@@ -26,6 +27,8 @@ export interface ListenerDecision {
   resolvedRefs: Outcome<ListenerRefsReason>;
   /** In the order of certificateRefs; HTTPS only. */
   certificates: CertificateDecision[];
+  /** TLS configuration that another listener of the port can be confused with. */
+  overlap?: Overlap;
   /** Served: in the snapshot with the routes that attach. */
   usable: boolean;
 }
@@ -52,7 +55,7 @@ const FAMILY: ReadonlyMap<string, string> = new Map([
 /** Decides every listener of a Gateway, in the order of the spec. */
 export function decideListeners(context: CertificateContext): ListenerDecision[] {
   const { gateway } = context;
-  return gateway.spec.listeners.map((listener, index) => {
+  return withOverlaps(gateway.spec.listeners.map((listener, index) => {
     const field = `spec.listeners[${index}]`;
     const conflicted = conflict(listener, gateway);
     const accepted = accept(listener, { gateway, field, conflicted });
@@ -78,6 +81,21 @@ export function decideListeners(context: CertificateContext): ListenerDecision[]
       certificates,
       usable: accepted.ok && refs.ok,
     };
+  }));
+}
+
+function withOverlaps(decisions: readonly ListenerDecision[]): ListenerDecision[] {
+  const tls = decisions.filter(({ listener }) => listener.protocol === "HTTPS")
+    .map(({ listener: { name, port }, hostname, certificates }) => ({
+      name,
+      port,
+      hostname,
+      certificates,
+    }));
+  return decisions.map((decision) => {
+    const own = tls.find(({ name }) => name === decision.listener.name);
+    const overlap = own && overlapOf(own, tls);
+    return overlap === undefined ? decision : { ...decision, overlap };
   });
 }
 

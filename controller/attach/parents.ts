@@ -1,23 +1,23 @@
 /** To which listeners a parentRef of a route attaches, and why not to others. */
 import { GATEWAY_GROUP, type HttpRoute, type ParentRef } from "../model/objects.ts";
 import type { ClusterView } from "../store/view.ts";
-import type { GatewayDecision } from "./gateways.ts";
+import type { AttachListener, AttachPoint } from "./attach_point.ts";
 import { hostsInCommon } from "./hostnames.ts";
-import type { ListenerDecision } from "./listeners.ts";
 import { namespaceAllowed } from "./namespaces.ts";
 import { OK, type Outcome, refuse, type RouteAcceptedReason } from "./outcome.ts";
 
 export interface ParentDecision {
   parentRef: ParentRef;
-  gateway: GatewayDecision;
+  gateway: AttachPoint;
   accepted: Outcome<RouteAcceptedReason>;
   /** Listeners that the route attaches to, served or not; empty unless accepted. */
-  listeners: ListenerDecision[];
+  listeners: AttachListener[];
 }
 
 export interface ParentContext {
   view: ClusterView;
-  gateways: ReadonlyMap<string, GatewayDecision>;
+  /** By `<namespace>/<name>`; only Gateways of ours. */
+  gateways: { get(key: string): AttachPoint | undefined };
   /** Whether the route's own content can be served. */
   content: Outcome<RouteAcceptedReason>;
 }
@@ -38,7 +38,7 @@ export function decideParents(route: HttpRoute, context: ParentContext): ParentD
 interface Attachment {
   route: HttpRoute;
   parentRef: ParentRef;
-  gateway: GatewayDecision;
+  gateway: AttachPoint;
 }
 
 function decideParent(attachment: Attachment, context: ParentContext): ParentDecision {
@@ -53,9 +53,9 @@ function decideParent(attachment: Attachment, context: ParentContext): ParentDec
 function attachedListeners(
   { route, parentRef, gateway }: Attachment,
   view: ClusterView,
-): ListenerDecision[] | (Outcome<RouteAcceptedReason> & { ok: false }) {
-  const { namespace, name } = gateway.gateway.meta;
-  const named = gateway.listeners.filter(({ listener }) =>
+): AttachListener[] | (Outcome<RouteAcceptedReason> & { ok: false }) {
+  const { namespace, name } = gateway;
+  const named = gateway.listeners.filter((listener) =>
     (parentRef.sectionName === undefined || listener.name === parentRef.sectionName) &&
     (parentRef.port === undefined || listener.port === parentRef.port)
   );
@@ -64,7 +64,7 @@ function attachedListeners(
       ...(parentRef.sectionName === undefined ? [] : [`sectionName "${parentRef.sectionName}"`]),
       ...(parentRef.port === undefined ? [] : [`port ${parentRef.port}`]),
     ].join(" and ");
-    const there = gateway.listeners.map(({ listener }) => `${listener.name}:${listener.port}`);
+    const there = gateway.listeners.map(({ name, port }) => `${name}:${port}`);
     return refuse(
       "NoMatchingParent",
       `Gateway "${namespace}/${name}" has no listener with ${wanted}; it has ${there.join(", ")}`,
@@ -80,8 +80,8 @@ function attachedListeners(
         "see its allowedRoutes.kinds and protocol",
     );
   }
-  const allowed = kinds.filter(({ listener }) =>
-    namespaceAllowed(listener.allowedRoutes.namespaces, {
+  const allowed = kinds.filter(({ namespaces }) =>
+    namespaceAllowed(namespaces, {
       view,
       own: namespace,
       route: route.meta.namespace,

@@ -3,12 +3,13 @@ import type { BackendRef, HttpRoute, RouteRule } from "../model/objects.ts";
 import type { ClusterView } from "../store/view.ts";
 import { type BackendDecision, decideBackend } from "./backends.ts";
 import { decideContent } from "./filters.ts";
-import type { GatewayDecision } from "./gateways.ts";
-import { type BackendReason, OK, type Outcome } from "./outcome.ts";
-import { decideParents, type ParentDecision } from "./parents.ts";
+import { type BackendReason, OK, type Outcome, type RouteAcceptedReason } from "./outcome.ts";
+import { decideParents, type ParentContext, type ParentDecision } from "./parents.ts";
 
 export interface RuleDecision {
   rule: RouteRule;
+  /** A rule that cannot be served is dropped. */
+  content: Outcome<RouteAcceptedReason>;
   /** In the order of backendRefs. */
   backends: { ref: BackendRef; decision: BackendDecision }[];
 }
@@ -22,16 +23,17 @@ export interface RouteDecision {
 
 export interface RouteContext {
   view: ClusterView;
-  gateways: ReadonlyMap<string, GatewayDecision>;
+  gateways: ParentContext["gateways"];
 }
 
 /** Decides a route; undefined when no parentRef names a Gateway of ours. */
 export function decideRoute(route: HttpRoute, context: RouteContext): RouteDecision | undefined {
-  const content = decideContent(route);
-  const parents = decideParents(route, { ...context, content });
+  const contents = decideContent(route);
+  const parents = decideParents(route, { ...context, content: contentOf(contents) });
   if (parents.length === 0) return undefined;
   const rules = route.spec.rules.map((rule, index): RuleDecision => ({
     rule,
+    content: contents[index] ?? OK,
     backends: (rule.backendRefs ?? []).map((ref, position) => ({
       ref,
       decision: decideBackend(ref, {
@@ -42,6 +44,15 @@ export function decideRoute(route: HttpRoute, context: RouteContext): RouteDecis
     })),
   }));
   return { route, parents, rules, resolvedRefs: resolveRefs(rules) };
+}
+
+/**
+ * A route is refused for its content when none of its rules can be served; else the good ones are,
+ * and PartiallyInvalid tells of the others (RouteConditionPartiallyInvalid, "Drop Rule(s)").
+ */
+function contentOf(rules: readonly Outcome<RouteAcceptedReason>[]): Outcome<RouteAcceptedReason> {
+  const first = rules[0];
+  return first === undefined || rules.some((rule) => rule.ok) ? OK : first;
 }
 
 /** The first reference that does not resolve speaks for all; the message counts the others. */

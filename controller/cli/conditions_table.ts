@@ -1,4 +1,5 @@
 /** Statuses as rows: one per condition, with the part of the object that it is about. */
+import { CERTIFICATE_EXPIRED } from "../status/gateway.ts";
 import type { DesiredCondition } from "../status/conditions.ts";
 
 export interface ConditionRow {
@@ -46,7 +47,7 @@ export function conditionRows(key: string, shown: ShownStatus): ConditionRow[] {
 }
 
 /** Conditions for which True is the bad answer. */
-const NEGATIVE = new Set(["Conflicted", "PartiallyInvalid"]);
+const NEGATIVE = new Set(["Conflicted", "PartiallyInvalid", CERTIFICATE_EXPIRED]);
 
 /** Does a row say that something is wrong? */
 export function isProblem({ condition, status }: ConditionRow): boolean {

@@ -1,11 +1,14 @@
-/** How commands print: text for people, JSON for programs. */
+/** How commands print: tables for people, JSON and YAML for programs. */
+import { stringify } from "@std/yaml";
 
-export type OutputFormat = "text" | "json";
+export const OUTPUT_FORMATS = ["table", "json", "yaml"] as const;
+export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 
 /** Reads `-o`. Throws a `TypeError` for a format that there is not. */
 export function parseFormat(text: string): OutputFormat {
-  if (text === "text" || text === "json") return text;
-  throw new TypeError(`-o ${text}: expected text or json`);
+  const format = OUTPUT_FORMATS.find((known) => known === text);
+  if (format !== undefined) return format;
+  throw new TypeError(`-o ${text}: expected one of ${OUTPUT_FORMATS.join(", ")}`);
 }
 
 /** Aligned columns; the last one is not padded. */
@@ -24,7 +27,15 @@ export interface CommandResult {
   exitCode: number;
 }
 
-/** JSON with two spaces, or the text. */
+/** The value as data, or what people read. */
 export function render(format: OutputFormat, value: unknown, text: () => string): string {
-  return format === "json" ? JSON.stringify(value, null, 2) : text();
+  switch (format) {
+    case "table":
+      return text();
+    case "json":
+      return JSON.stringify(value, null, 2);
+    case "yaml":
+      // As JSON has it: what is undefined there is absent here.
+      return stringify(JSON.parse(JSON.stringify(value))).trimEnd();
+  }
 }

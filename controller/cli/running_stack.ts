@@ -1,7 +1,7 @@
 /** What the command line learns from a running stack: by its bus as a reader, by its admin ports. */
 import { EPOCH_SUBJECT, scopeOfSubject, SNAPSHOT_FILTER } from "../../shared/bus/subjects.ts";
 import { readAll } from "../../shared/bus/read_all.ts";
-import { openNatsBus } from "../../shared/bus/transport_nats.ts";
+import { openBus } from "../../shared/bus/open_bus.ts";
 import type { BusWriter } from "../../shared/bus/transport.ts";
 import { compileTable } from "../../shared/dataplane/table/compile.ts";
 import type { RouteTable } from "../../shared/dataplane/table/types.ts";
@@ -47,7 +47,7 @@ export async function findStack(
 
 /** Runs `use` with a connection to the stack's bus. */
 async function withBus<T>(stack: StackFile, use: (bus: BusWriter) => Promise<T>): Promise<T> {
-  const bus = openNatsBus({
+  const bus = openBus({
     access: stack.reader,
     name: "lgw",
   });

@@ -15,7 +15,7 @@ export function validateManifests(
   const rows = [...result.statuses].flatMap(([object, status]) => conditionRows(object, status));
   // Programmed is about proxies; there are none here.
   const conditions = rows.filter((row) => isProblem(row) && row.condition !== "Programmed");
-  const { diagnostics } = result;
+  const diagnostics = [...result.diagnostics.values()];
   const errors = problems.filter(({ severity }) => severity === "error").length +
     diagnostics.filter(({ severity }) => severity === "error").length + conditions.length;
   const objects = result.statuses.size;

@@ -1,8 +1,15 @@
 /** EndpointSlices and LightBackends → endpoint sets. */
+import { UNIX_ADDRESS } from "../../shared/snapshot/schema.ts";
 import type { Endpoint, EndpointSet } from "../../shared/snapshot/schema.ts";
 import type { ResolvedBackend } from "../attach/backends.ts";
 import type { ClusterView } from "../store/view.ts";
-import type { EndpointSlice, Service, ServicePort, SliceEndpoint } from "./objects.ts";
+import type {
+  EndpointSlice,
+  LightEndpoint,
+  Service,
+  ServicePort,
+  SliceEndpoint,
+} from "./objects.ts";
 
 /** The endpoints of a backend, sorted and without repeats. */
 export function endpointSet(backend: ResolvedBackend, view: ClusterView): EndpointSet {
@@ -12,28 +19,40 @@ export function endpointSet(backend: ResolvedBackend, view: ClusterView): Endpoi
       return { kind: "endpoints", endpoints: serviceEndpoints({ service, port }, view) };
     }
     case "LightBackend": {
-      const endpoints = backend.source.backend.spec.endpoints.map((entry): Endpoint => ({
-        address: entry.address,
-        port: entry.port,
-        ready: true,
-        serving: true,
-        terminating: false,
-      }));
-      return { kind: "endpoints", endpoints: unique(endpoints) };
+      const { endpoints } = backend.source.backend.spec;
+      return { kind: "endpoints", endpoints: unique(endpoints.flatMap(lightEndpoint)) };
     }
   }
 }
 
+function lightEndpoint({ address, port, unixPath }: LightEndpoint): Endpoint[] {
+  if (unixPath !== undefined) return [always({ address: `${UNIX_ADDRESS}${unixPath}`, port: 0 })];
+  // The schema asks for both; an endpoint without a port is none.
+  return address === undefined || port === undefined ? [] : [always({ address, port })];
+}
+
+/** An endpoint whose state nobody tells. */
+function always(place: { address: string; port: number }): Endpoint {
+  return { ...place, ready: true, serving: true, terminating: false };
+}
+
 /**
  * EndpointSlices are the one source, with or without selector, headless or not: a Service's own
- * addresses and targetPort say nothing about hand-made slices.
+ * addresses and targetPort say nothing about hand-made slices. Where nobody writes slices at all,
+ * the name that the cluster's DNS gives the Service is all that is known; a Service without
+ * endpoints has an empty slice and is not meant.
  */
 function serviceEndpoints(
   { service, port }: { service: Service; port: ServicePort },
   view: ClusterView,
 ): Endpoint[] {
+  const { namespace, name } = service.meta;
+  const slices = view.slicesOf(namespace, name);
+  if (slices.length === 0) {
+    return [always({ address: `${name}.${namespace}.svc`, port: port.port })];
+  }
   const endpoints: Endpoint[] = [];
-  for (const slice of view.slicesOf(service.meta.namespace, service.meta.name)) {
+  for (const slice of slices) {
     const number = slicePort(slice, port);
     if (number === undefined) continue;
     for (const entry of slice.endpoints) {

@@ -34,7 +34,7 @@ export function httpRouteResource(
     created: route.meta.created,
     listeners: [...new Set(listeners)].sort(),
     hostnames: sortedHostnames(route.spec.hostnames ?? []),
-    rules: rules.map(httpRule),
+    rules: rules.filter(({ content }) => content.ok).map(httpRule),
   };
 }
 
@@ -113,7 +113,7 @@ function httpFilter(filter: RouteFilter): HttpFilter[] {
       ...(path === undefined ? {} : { path: pathRewrite(path) }),
     }];
   }
-  // Every other type makes the route unaccepted (attach/filters.ts), so it never comes here.
+  // A rule with any other type is dropped (attach/filters.ts), so it never comes here.
   return [];
 }
 

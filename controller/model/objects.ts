@@ -245,11 +245,25 @@ export interface Namespace {
   meta: ObjectMeta;
 }
 
-/** `gateway.lightapi.net/v1alpha1`: endpoints by address or host name, without a Service. */
+export interface ConfigMap {
+  kind: "ConfigMap";
+  meta: ObjectMeta;
+  data: ReadonlyMap<string, string>;
+}
+
+/** Where a LightBackend is: an address (IP or name) with its port, or a Unix socket. */
+export interface LightEndpoint {
+  address?: string;
+  port?: number;
+  /** Absolute path; instead of address and port. */
+  unixPath?: string;
+}
+
+/** `gateway.lightapi.net/v1alpha1`: endpoints without a Service. */
 export interface LightBackend {
   kind: "LightBackend";
   meta: ObjectMeta;
-  spec: { protocol: "http1" | "h2c"; endpoints: { address: string; port: number }[] };
+  spec: { protocol: "http1" | "h2c"; endpoints: LightEndpoint[] };
 }
 
 export interface ObjectByKind {
@@ -260,6 +274,7 @@ export interface ObjectByKind {
   Service: Service;
   EndpointSlice: EndpointSlice;
   Secret: Secret;
+  ConfigMap: ConfigMap;
   Namespace: Namespace;
   LightBackend: LightBackend;
 }

@@ -1,4 +1,4 @@
-/** One Gateway's snapshot content: listeners, routes and the clusters that the routes use. */
+/** What one route and one Gateway put into a Gateway's snapshot: listeners, routes and clusters. */
 import { httpRouteId, listenerId } from "../../shared/snapshot/ids.ts";
 import type {
   ClusterResource,
@@ -10,28 +10,25 @@ import type { ResolvedBackend } from "../attach/backends.ts";
 import type { GatewayDecision } from "../attach/gateways.ts";
 import type { ListenerDecision } from "../attach/listeners.ts";
 import type { RouteDecision } from "../attach/routes.ts";
-import type { ScopeContent, SourceObject } from "../publish/types.ts";
+import type { CertificateMaterial, ScopeContent, SourceObject } from "../publish/types.ts";
 import { httpRouteResource } from "./http.ts";
 import { keyOf, type KubeObject } from "./objects.ts";
 
-/** Attached to a Gateway: a route with the served listeners that accepted it. */
-export interface Attached {
-  route: RouteParts;
-  listeners: ReadonlySet<string>;
+/** A resource with the object that it came from. */
+export interface Sourced {
+  resource: Resource;
+  source: SourceObject;
 }
 
-/** What the model needs of a route's decision, worked out once per decision. */
+/** What the model takes from a route's decision. */
 export interface RouteParts {
-  decision: RouteDecision;
-  /** `<Kind>/<namespace>/<name>`. */
-  key: string;
   /** Resource id. */
   id: string;
   source: SourceObject;
   /** The backends that can be talked to. */
   backends: readonly ResolvedBackend[];
-  /** Scope → the served listeners that accepted it; one entry however many parentRefs name it. */
-  served: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Scope → the resource there; only where a served listener accepted the route. */
+  served: ReadonlyMap<string, HttpRouteResource>;
   /** Scope → every listener that accepted it, served or not. */
   accepted: ReadonlyMap<string, ReadonlySet<string>>;
 }
@@ -46,91 +43,80 @@ export function routeParts(decision: RouteDecision): RouteParts {
     else names.add(name);
   };
   for (const { gateway, listeners } of parents) {
-    for (const { listener, usable } of listeners) {
-      put(accepted, gateway.scope, listener.name);
-      if (usable) put(served, gateway.scope, listener.name);
+    for (const { name, usable } of listeners) {
+      put(accepted, gateway.scope, name);
+      if (usable) put(served, gateway.scope, name);
     }
   }
   return {
-    decision,
-    key: keyOf(route),
     id: httpRouteId(route.meta.namespace, route.meta.name),
     source: sourceOf(route),
     backends: rules.flatMap(({ backends }) =>
       backends.flatMap(({ decision }) => decision.ok ? [decision] : [])
     ),
-    served,
+    served: new Map(
+      [...served].map(([scope, names]) => [scope, httpRouteResource(decision, names)]),
+    ),
     accepted,
   };
 }
 
-/** Routes that each scope serves, by `<scope>`, in order of namespace and name. */
-export function attachedRoutes(routes: readonly RouteParts[]): Map<string, Attached[]> {
-  const scopes = new Map<string, Attached[]>();
-  for (const route of routes) {
-    for (const [scope, listeners] of route.served) {
-      const attached = scopes.get(scope);
-      if (attached === undefined) scopes.set(scope, [{ route, listeners }]);
-      else attached.push({ route, listeners });
+/** The served listeners of a Gateway, by resource id. */
+export function listenerParts({ gateway, listeners }: GatewayDecision): Map<string, Sourced> {
+  const { namespace, name } = gateway.meta;
+  const parts = new Map<string, Sourced>();
+  for (const listener of listeners) {
+    const resource = listenerResource(listener);
+    if (resource === undefined) continue;
+    parts.set(listenerId(namespace, name, resource.name), { resource, source: sourceOf(gateway) });
+  }
+  return parts;
+}
+
+/** The ports that the served listeners of a Gateway declare, sorted. */
+export function listenerPorts({ listeners }: GatewayDecision): readonly number[] {
+  const ports = listeners.filter(({ usable }) => usable).map(({ listener }) => listener.port);
+  return [...new Set(ports)].sort((a, b) => a - b);
+}
+
+/** The certificates that the served listeners of a Gateway use, by slot. */
+export function certificateParts({ listeners }: GatewayDecision): Map<string, CertificateMaterial> {
+  const parts = new Map<string, CertificateMaterial>();
+  for (const { usable, certificates } of listeners) {
+    if (!usable) continue;
+    for (const entry of certificates) {
+      if (entry.ok) parts.set(entry.material.slot, entry.material);
     }
   }
-  return scopes;
+  return parts;
 }
 
-/** Scope → listener → accepted routes, whether the listener is served or not. */
-export function countRoutes(routes: readonly RouteParts[]): Map<string, Map<string, number>> {
-  const counts = new Map<string, Map<string, number>>();
-  for (const { accepted } of routes) {
-    for (const [scope, listeners] of accepted) {
-      let count = counts.get(scope);
-      if (count === undefined) counts.set(scope, count = new Map());
-      for (const name of listeners) count.set(name, (count.get(name) ?? 0) + 1);
-    }
-  }
-  return counts;
-}
-
-/** A Gateway with the routes that it serves. */
-export interface ScopeDecision extends Pick<GatewayDecision, "gateway" | "scope" | "listeners"> {
-  routes: readonly Attached[];
-}
-
-/** Gives a route's resource again as long as its decision is the same. */
-export interface ResourceMemo {
-  resource(
-    key: { decision: RouteDecision; scope: string },
-    make: () => HttpRouteResource,
-  ): HttpRouteResource;
+/** A backend as the snapshot holds it. */
+export function clusterPart(backend: ResolvedBackend): Sourced {
+  const { source, endpoints, protocol } = backend;
+  const resource: ClusterResource = { kind: "cluster", endpoints, protocol };
+  return {
+    resource,
+    source: sourceOf(source.kind === "Service" ? source.service : source.backend),
+  };
 }
 
 /** The content of a Gateway's scope; there even without listeners or routes. */
 export function scopeContent(
-  { gateway, scope, listeners, routes }: ScopeDecision,
-  memo: ResourceMemo,
+  decision: GatewayDecision,
+  routes: readonly RouteParts[],
 ): ScopeContent {
-  const resources = new Map<string, Resource>();
-  const sources = new Map<string, SourceObject>();
-  const put = (id: string, entry: { resource: Resource; source: SourceObject }) => {
-    resources.set(id, entry.resource);
-    sources.set(id, entry.source);
-  };
-  const { namespace, name } = gateway.meta;
-  for (const listener of listeners) {
-    const resource = listenerResource(listener);
+  const parts = listenerParts(decision);
+  for (const { id, source, backends, served } of routes) {
+    const resource = served.get(decision.scope);
     if (resource === undefined) continue;
-    put(listenerId(namespace, name, resource.name), { resource, source: sourceOf(gateway) });
+    parts.set(id, { resource, source });
+    for (const backend of backends) parts.set(backend.cluster, clusterPart(backend));
   }
-  for (const { route: { decision, id, source, backends }, listeners: names } of routes) {
-    resources.set(id, memo.resource({ decision, scope }, () => httpRouteResource(decision, names)));
-    sources.set(id, source);
-    for (const backend of backends) {
-      if (resources.has(backend.cluster)) continue;
-      const { source } = backend;
-      const object = source.kind === "Service" ? source.service : source.backend;
-      put(backend.cluster, { resource: clusterResource(backend), source: sourceOf(object) });
-    }
-  }
-  return { resources, sources };
+  return {
+    resources: new Map([...parts].map(([id, { resource }]) => [id, resource])),
+    sources: new Map([...parts].map(([id, { source }]) => [id, source])),
+  };
 }
 
 /** A listener as the snapshot holds it; undefined when it is not served. */
@@ -143,10 +129,6 @@ function listenerResource(decision: ListenerDecision): ListenerResource | undefi
   }
   const slots = certificates.flatMap((entry) => entry.ok ? [entry.material.slot] : []);
   return { kind: "listener", name, port, protocol: "HTTPS", hostname, certificates: slots };
-}
-
-function clusterResource(backend: ResolvedBackend): ClusterResource {
-  return { kind: "cluster", endpoints: backend.endpoints, protocol: backend.protocol };
 }
 
 function sourceOf(object: KubeObject): SourceObject {

@@ -167,7 +167,7 @@ export class PublishSession {
     const catalogue = this.#planCatalogue(desired, { term });
     if (catalogue !== undefined) oversize.push(...await this.#send([catalogue], term));
     const versions = new Map([...this.#scopes].map(([scope, { version }]) => [scope, version]));
-    this.#removals.replace(this.#values.surplus(desired), {
+    this.#removals.replace(this.#values.surplus, {
       versions,
       now: this.#options.clock.monotonic(),
     });

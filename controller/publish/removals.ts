@@ -27,11 +27,11 @@ export class PendingRemovals {
 
   /** Takes what is surplus now; what was pending and is wanted again is forgotten. */
   replace(
-    surplus: readonly RemovalTarget[],
+    surplus: Iterable<RemovalTarget>,
     options: { versions: ReadonlyMap<string, number>; now: number },
   ): void {
     const { versions, now } = options;
-    this.#pending = new Map(surplus.map((target) => [
+    this.#pending = new Map([...surplus].map((target) => [
       target.subject,
       this.#pending.get(target.subject) ?? { target, versions, since: now },
     ]));

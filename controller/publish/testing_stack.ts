@@ -1,7 +1,6 @@
 /** Publisher and proxy on a real bus, for tests. */
-import type { TestServer } from "../../shared/bus/testing.ts";
+import type { TestBus } from "../../shared/bus/testing.ts";
 import type { BusWriter } from "../../shared/bus/transport.ts";
-import { openNatsBus } from "../../shared/bus/transport_nats.ts";
 import { ApplyLoop, type ApplyLoopOptions } from "../../shared/dataplane/apply/apply_loop.ts";
 import { RecordingTarget } from "../../shared/dataplane/apply/testing.ts";
 import { type FleetPrivateKey, publicHalf } from "../../shared/secrets/fleet_key.ts";
@@ -18,6 +17,7 @@ export const CERTIFICATE: CertificateMaterial = {
   chain: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
   key: new RedactedText("-----BEGIN PRIVATE KEY-----\nBBBB\n-----END PRIVATE KEY-----\n"),
   fingerprint: "sha256:" + "0".repeat(64),
+  notAfter: Date.parse("2100-01-01"),
 };
 
 /** Wakes whoever waits for a condition each time something happens. */
@@ -33,12 +33,7 @@ export class Signal {
   }
 }
 
-/** Connects with a role's user. */
-function open(server: TestServer, user: string): BusWriter {
-  return openNatsBus({ access: { url: server.url, user, password: server.passwordOf(user) } });
-}
-
-/** A proxy on its own connection with the proxy user's permissions. */
+/** A proxy on its own connection with the proxy's rights. */
 export class TestProxy {
   readonly target = new RecordingTarget();
   readonly refusals: string[] = [];
@@ -46,8 +41,8 @@ export class TestProxy {
   readonly bus: BusWriter;
   readonly loop: ApplyLoop;
 
-  constructor(server: TestServer, options: Partial<ApplyLoopOptions> = {}) {
-    this.bus = open(server, "proxy");
+  constructor(server: TestBus, options: Partial<ApplyLoopOptions> = {}) {
+    this.bus = server.open("proxy");
     this.loop = new ApplyLoop({
       bus: this.bus,
       fleet: "default",
@@ -93,8 +88,8 @@ export interface Controller {
 }
 
 /** Starts one on its own connection; with `fleetKey` it distributes certificates. */
-export function startController(server: TestServer, fleetKey?: FleetPrivateKey): Controller {
-  const bus = open(server, "controller");
+export function startController(server: TestBus, fleetKey?: FleetPrivateKey): Controller {
+  const bus = server.open("controller");
   const acked = new Signal();
   const acks = new Acks({ bus, fleet: "default", onChange: acked.fire });
   const publisher = new Publisher({

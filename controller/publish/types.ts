@@ -27,6 +27,8 @@ export interface CertificateMaterial {
   key: RedactedText;
   /** `sha256:` + hex of the leaf's DER. */
   fingerprint: string;
+  /** Milliseconds since the epoch at which the first certificate of the chain expires. */
+  notAfter: number;
 }
 
 /** A text that never prints itself: only {@linkcode RedactedText.reveal} gives it out. */

@@ -11,8 +11,10 @@ import { sealMessage } from "../../shared/snapshot/envelope.ts";
 import type { Signer } from "../../shared/snapshot/keys.ts";
 import type { Need, ValuePayload } from "../../shared/snapshot/messages.ts";
 import { type LastValue, SCHEMA } from "../../shared/snapshot/schema.ts";
+import { changedKeys } from "./changed_keys.ts";
 import type { Term } from "./leadership.ts";
 import { type HeldValue, type ReadBackOptions, readValue, readValues } from "./read_back.ts";
+import type { RemovalTarget } from "./removals.ts";
 import type { CertificateMaterial, Desired } from "./types.ts";
 
 /** Writes under way at once. */
@@ -38,14 +40,21 @@ interface Wanted {
   value(): Promise<LastValue>;
 }
 
+type WantedValues = Pick<Desired, "endpoints" | "binds" | "certificates">;
+type ValueKind = "endpoints" | "bind" | "secret";
+
 /** Owns the knowledge of what the bus holds; used by one publisher at a time. */
 export class ValueWriter {
   readonly #options: ValueWriterOptions;
   #held = new Map<string, HeldValue>();
   /** Rises within an epoch; each write takes the next. */
   #sequence = 0;
-  /** Value last agreed on per subject: equality by identity, before any comparison. */
-  readonly #agreed = new Map<string, object>();
+  /** What was wanted last, and is on the bus but for {@linkcode ValueWriter.#failed}. */
+  #written: { lineage: string; desired: WantedValues } | undefined;
+  /** Subjects that could not be written. */
+  readonly #failed = new Set<string>();
+  /** What the bus holds and nobody wants. */
+  readonly #surplus = new Map<string, RemovalTarget>();
 
   constructor(options: ValueWriterOptions) {
     this.#options = options;
@@ -71,59 +80,97 @@ export class ValueWriter {
       }
     }
     this.#held = held;
-    this.#agreed.clear();
+    // Everything is to be looked at again, also what nobody wants.
+    this.#written = undefined;
+    this.#surplus.clear();
+    for (const [subject, { stream }] of held) this.#surplus.set(subject, { subject, stream });
     this.#sequence = Math.max(this.#sequence, sequence);
   }
 
-  /** Writes what differs. Values that cannot be written are reported, not thrown. */
+  /**
+   * Writes what differs; looks only at what is not the same object as at the last call. Values that
+   * cannot be written are reported, not thrown.
+   */
   async write(
-    desired: Desired,
+    desired: WantedValues,
     options: { term: Term; readBack: ReadBackOptions },
   ): Promise<{ written: number; failures: ValueFailure[] }> {
     const due: Wanted[] = [];
-    const { record } = options.term;
+    const { lineage } = options.term.record;
     const recipient = this.#options.fleetKey === undefined
       ? ""
       : await fleetKeyId(this.#options.fleetKey);
-    for (const [wanted, identity] of this.#wanted(desired, recipient)) {
-      const held = this.#held.get(wanted.subject)?.payload;
-      const current = held?.lineage === record.lineage;
-      if (current && this.#agreed.get(wanted.subject) === identity) continue;
-      if (current && wanted.agrees(held.value)) {
-        this.#agreed.set(wanted.subject, identity);
+    const last = this.#written?.lineage === lineage ? this.#written.desired : undefined;
+    for (const { subject, wanted } of this.#changes(desired, { last, recipient })) {
+      const held = this.#held.get(subject);
+      if (wanted === undefined) {
+        this.#failed.delete(subject);
+        if (held !== undefined) this.#surplus.set(subject, { subject, stream: held.stream });
         continue;
       }
-      due.push({ ...wanted, value: () => wanted.value() });
-      this.#agreed.delete(wanted.subject);
+      this.#surplus.delete(subject);
+      if (held?.payload?.lineage === lineage && wanted.agrees(held.payload.value)) {
+        this.#failed.delete(subject);
+      } else due.push(wanted);
     }
     const failures: ValueFailure[] = [];
     for (let at = 0; at < due.length; at += PARALLEL) {
       await Promise.all(
         due.slice(at, at + PARALLEL).map(async (wanted) => {
           const failure = await this.#put(wanted, options);
-          if (failure !== undefined) failures.push(failure);
+          if (failure === undefined) this.#failed.delete(wanted.subject);
+          else {
+            this.#failed.add(wanted.subject);
+            failures.push(failure);
+          }
         }),
       );
     }
+    this.#written = { lineage, desired };
     return { written: due.length - failures.length, failures };
   }
 
-  *#wanted(desired: Desired, recipient: string): Generator<[Wanted, object]> {
-    const state = (kind: "endpoints" | "bind", key: string, value: LastValue): Wanted => ({
-      subject: valueSubject(kind, key),
-      key,
-      stream: "LGW_STATE",
-      agrees: (held) => canonicalize(held) === canonicalize(value),
-      value: () => Promise.resolve(value),
-    });
-    for (const [key, set] of desired.endpoints) yield [state("endpoints", key, set), set];
-    for (const [scope, binds] of desired.binds) yield [state("bind", scope, binds), binds];
+  /** Subjects whose value is new or gone since last time, and those that failed then. */
+  *#changes(
+    desired: WantedValues,
+    { last, recipient }: { last: WantedValues | undefined; recipient: string },
+  ): Generator<{ subject: string; wanted: Wanted | undefined }> {
+    const { endpoints, binds, certificates } = desired;
+    const failed = new Set(this.#failed);
+    const due = <V>(
+      now: ReadonlyMap<string, V>,
+      kind: ValueKind,
+      before?: ReadonlyMap<string, V>,
+    ) => {
+      const keys = new Set(changedKeys(now, before));
+      if (failed.size > 0) {
+        for (const key of now.keys()) if (failed.has(valueSubject(kind, key))) keys.add(key);
+      }
+      return [...keys].map((key) => ({ key, subject: valueSubject(kind, key) }));
+    };
+    const state = (place: { subject: string; key: string }, value: LastValue | undefined) =>
+      value === undefined ? undefined : {
+        ...place,
+        stream: "LGW_STATE" as const,
+        agrees: (held: LastValue) => canonicalize(held) === canonicalize(value),
+        value: () => Promise.resolve(value),
+      };
+    for (const place of due(endpoints, "endpoints", last?.endpoints)) {
+      yield { subject: place.subject, wanted: state(place, endpoints.get(place.key)) };
+    }
+    for (const place of due(binds, "bind", last?.binds)) {
+      yield { subject: place.subject, wanted: state(place, binds.get(place.key)) };
+    }
     const { fleet, fleetKey } = this.#options;
-    if (fleetKey === undefined) return;
-    for (const [slot, material] of desired.certificates) {
-      const wanted: Wanted = {
-        subject: valueSubject("secret", slot),
-        key: slot,
+    if (fleetKey === undefined) {
+      // Nothing can be sealed here; what somebody else sealed is still wanted.
+      for (const slot of certificates.keys()) this.#surplus.delete(valueSubject("secret", slot));
+      return;
+    }
+    for (const place of due(certificates, "secret", last?.certificates)) {
+      const material = certificates.get(place.key);
+      const wanted: Wanted | undefined = material === undefined ? undefined : {
+        ...place,
         stream: "LGW_SECRETS",
         // A seal is different every time: the certificate and the recipient decide.
         agrees: (held) =>
@@ -131,7 +178,7 @@ export class ValueWriter {
           held.chain === material.chain && sealRecipient(held.sealedKey) === recipient,
         value: () => sealedValue(material, { fleet, fleetKey }),
       };
-      yield [wanted, material];
+      yield { subject: place.subject, wanted };
     }
   }
 
@@ -191,22 +238,16 @@ export class ValueWriter {
       : { subject, epoch: payload.epoch, sequence: payload.sequence };
   }
 
-  /** Subjects that the bus holds and `desired` does not name. */
-  surplus(desired: Desired): { subject: string; stream: StreamName }[] {
-    const wanted = new Set<string>();
-    for (const key of desired.endpoints.keys()) wanted.add(valueSubject("endpoints", key));
-    for (const scope of desired.binds.keys()) wanted.add(valueSubject("bind", scope));
-    for (const slot of desired.certificates.keys()) wanted.add(valueSubject("secret", slot));
-    return [...this.#held]
-      .filter(([subject]) => !wanted.has(subject))
-      .map(([subject, { stream }]) => ({ subject, stream }));
+  /** What the bus holds and the last {@linkcode ValueWriter.write} did not name. */
+  get surplus(): Iterable<RemovalTarget> {
+    return this.#surplus.values();
   }
 
   /** Takes a subject off the bus. */
-  async remove(target: { subject: string; stream: StreamName }): Promise<void> {
-    await this.#options.bus.purge(target.stream, { filter: target.subject });
-    this.#held.delete(target.subject);
-    this.#agreed.delete(target.subject);
+  async remove({ subject, stream }: RemovalTarget): Promise<void> {
+    await this.#options.bus.purge(stream, { filter: subject });
+    this.#held.delete(subject);
+    this.#surplus.delete(subject);
   }
 }
 

@@ -9,6 +9,7 @@ import {
   type Secret,
 } from "../model/objects.ts";
 import {
+  configMapBody,
   endpointSliceBody,
   lightBackendSpec,
   referenceGrantSpec,
@@ -128,6 +129,17 @@ export const KINDS: readonly KindRow[] = [
     },
   },
   {
+    kind: "ConfigMap",
+    group: "",
+    versions: V1,
+    plural: "configmaps",
+    namespaced: true,
+    decode: (value, { at, meta }) => {
+      const body = configMapBody(value, at);
+      return body === FAIL ? FAIL : { kind: "ConfigMap", meta, ...body };
+    },
+  },
+  {
     kind: "Namespace",
     group: "",
     versions: V1,
@@ -159,6 +171,7 @@ export function kindRow(group: string, kind: string): KindRow | undefined {
  */
 export function contentSignature(object: KubeObject): string {
   if (object.kind === "Secret") return secretSignature(object);
+  if (object.kind === "ConfigMap") return JSON.stringify([...object.data].sort());
   const { meta: _meta, ...content } = object;
   return JSON.stringify(content);
 }

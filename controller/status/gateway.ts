@@ -1,9 +1,14 @@
 /** Desired status of a Gateway and its listeners. */
+import { isIP } from "node:net";
 import type { GatewayDecision } from "../attach/gateways.ts";
 import type { ListenerDecision } from "../attach/listeners.ts";
 import { OK, type Outcome, refuse } from "../attach/outcome.ts";
+import type { Overlap } from "../attach/overlaps.ts";
 import type { RouteGroupKind } from "../model/objects.ts";
 import { conditionOf, type DesiredCondition } from "./conditions.ts";
+
+/** Type of the condition of a listener whose certificate has expired. */
+export const CERTIFICATE_EXPIRED = "gateway.lightapi.net/CertificateExpired";
 
 export interface ListenerStatus {
   name: string;
@@ -15,6 +20,11 @@ export interface ListenerStatus {
 export interface StatusAddress {
   type: string;
   value: string;
+}
+
+/** An address as a status has it: an IP address, else a host name. */
+export function statusAddressOf(value: string): StatusAddress {
+  return { type: isIP(value) === 0 ? "Hostname" : "IPAddress", value };
 }
 
 export interface GatewayStatus {
@@ -32,6 +42,8 @@ export interface GatewayStatusContext {
   programmed: boolean | undefined;
   /** Why the newest content cannot be served, though the objects are in order. */
   obstacle?: string | undefined;
+  /** Milliseconds since the epoch. */
+  now: number;
 }
 
 export function gatewayStatus(
@@ -138,7 +150,7 @@ function listenerConditions(
   listener: ListenerDecision,
   { generation, context, decision }: ListenerContext,
 ): DesiredCondition[] {
-  const { accepted, conflicted, resolvedRefs } = listener;
+  const { accepted, conflicted, resolvedRefs, overlap } = listener;
   return [
     conditionOf(accepted, {
       type: "Accepted",
@@ -157,7 +169,49 @@ function listenerConditions(
       generation,
     }),
     conflictedCondition(conflicted, generation),
+    ...(overlap === undefined ? [] : [overlapCondition(overlap, generation)]),
+    ...expiredCondition(listener, { generation, now: context.now }),
   ];
+}
+
+/** Certificates of a listener that have expired, each with its Secret and when. */
+export function expiredCertificates({ certificates }: ListenerDecision, now: number): string[] {
+  return certificates.flatMap((entry) => {
+    if (!entry.ok || entry.material.notAfter > now) return [];
+    const { namespace, name } = entry.secret.meta;
+    const when = new Date(entry.material.notAfter).toISOString();
+    return [`the certificate in Secret "${namespace}/${name}" expired at ${when}; renew it`];
+  });
+}
+
+/**
+ * A condition of our own, only there when it is true: the API knows no reason for it. Expired
+ * certificates go on being served, since to refuse them would cut off clients that do not look.
+ */
+function expiredCondition(
+  listener: ListenerDecision,
+  { generation, now }: { generation: number; now: number },
+): DesiredCondition[] {
+  const expired = expiredCertificates(listener, now);
+  if (expired.length === 0) return [];
+  return [{
+    type: CERTIFICATE_EXPIRED,
+    status: "True",
+    reason: "Expired",
+    message: expired.join("; "),
+    observedGeneration: generation,
+  }];
+}
+
+/** Only there when it is true, as the spec wants it. */
+function overlapCondition({ reason, message }: Overlap, generation: number): DesiredCondition {
+  return {
+    type: "OverlappingTLSConfig",
+    status: "True",
+    reason,
+    message,
+    observedGeneration: generation,
+  };
 }
 
 function listenerInvalid(

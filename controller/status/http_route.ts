@@ -1,5 +1,5 @@
 /** Desired status of an HTTPRoute: one entry per parentRef that names a Gateway of ours. */
-import type { RouteDecision } from "../attach/routes.ts";
+import type { RouteDecision, RuleDecision } from "../attach/routes.ts";
 import type { ParentRef } from "../model/objects.ts";
 import { conditionOf, type DesiredCondition } from "./conditions.ts";
 
@@ -17,10 +17,11 @@ export interface HttpRouteStatus {
 }
 
 export function httpRouteStatus(
-  { route, parents, resolvedRefs }: RouteDecision,
+  { route, parents, rules, resolvedRefs }: RouteDecision,
   controllerName: string,
 ): HttpRouteStatus {
   const generation = route.meta.generation;
+  const partial = partiallyInvalid(rules, generation);
   return {
     kind: "HTTPRoute",
     parents: parents.map(({ parentRef, accepted }) => ({
@@ -40,7 +41,27 @@ export function httpRouteStatus(
           message: "all references are resolved",
           generation,
         }),
+        // Not set on a route that is not accepted.
+        ...(accepted.ok ? partial : []),
       ],
     })),
   };
+}
+
+/** Only there when it is true; the message has the prefix that the spec demands. */
+function partiallyInvalid(
+  rules: readonly RuleDecision[],
+  generation: number,
+): DesiredCondition[] {
+  const dropped = rules.flatMap(({ content }) => content.ok ? [] : [content]);
+  const [first] = dropped;
+  if (first === undefined) return [];
+  const messages = dropped.map(({ message }) => message).join("; ");
+  return [{
+    type: "PartiallyInvalid",
+    status: "True",
+    reason: first.reason,
+    message: `Dropped Rule: ${messages}`,
+    observedGeneration: generation,
+  }];
 }

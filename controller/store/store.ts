@@ -1,117 +1,35 @@
-/** The objects that the controller knows, and the view that compile reads. */
-import {
-  type EndpointSlice,
-  keyOf,
-  type Kind,
-  type KubeObject,
-  type ObjectByKind,
-  type ReferenceGrant,
-} from "../model/objects.ts";
+/** The objects that the controller knows. */
+import { keyOf, type KubeObject } from "../model/objects.ts";
 import type { Batch } from "../source/batch.ts";
-import { type ClusterView, indexGrants, indexKind, indexSlices, makeView } from "./view.ts";
-import type { KindIndex, KindIndexes } from "./view.ts";
+import { type ObjectChange, StoredView } from "./view.ts";
 
-type Tables = { [K in Kind]: Map<string, ObjectByKind[K]> };
-type Indexes = { [K in Kind]: KindIndex<K> };
-
-function emptyTables(): Tables {
-  return {
-    GatewayClass: new Map(),
-    Gateway: new Map(),
-    HTTPRoute: new Map(),
-    ReferenceGrant: new Map(),
-    Service: new Map(),
-    EndpointSlice: new Map(),
-    Secret: new Map(),
-    Namespace: new Map(),
-    LightBackend: new Map(),
-  };
-}
-
-function emptyIndexes(): Indexes {
-  return {
-    GatewayClass: indexKind<"GatewayClass">([]),
-    Gateway: indexKind<"Gateway">([]),
-    HTTPRoute: indexKind<"HTTPRoute">([]),
-    ReferenceGrant: indexKind<"ReferenceGrant">([]),
-    Service: indexKind<"Service">([]),
-    EndpointSlice: indexKind<"EndpointSlice">([]),
-    Secret: indexKind<"Secret">([]),
-    Namespace: indexKind<"Namespace">([]),
-    LightBackend: indexKind<"LightBackend">([]),
-  };
-}
-
-/**
- * Owns the objects. A view is made on demand, and only the indexes of kinds that changed are made
- * anew, so that the views before it stay as they were.
- */
+/** Owns the current view; the views before it stay as they were. */
 export class ObjectStore {
-  readonly #tables = emptyTables();
-  readonly #changed = new Set<Kind>();
-  #indexes: KindIndexes = emptyIndexes();
-  #slices: ReadonlyMap<string, readonly EndpointSlice[]> = new Map();
-  #grants: ReadonlyMap<string, readonly ReferenceGrant[]> = new Map();
-  #revision = 0;
-  #view: ClusterView | undefined;
+  #view = StoredView.EMPTY;
 
   /** Applies a change. Returns true when something is different now. */
-  apply(batch: Pick<Batch, "upserts" | "deletes">): boolean {
-    let changed = false;
-    for (const object of batch.upserts) {
-      const table: Map<string, KubeObject> = this.#tables[object.kind];
-      if (table.get(keyOf(object)) === object) continue;
-      table.set(keyOf(object), object);
-      this.#changed.add(object.kind);
-      changed = true;
+  apply({ upserts, deletes }: Pick<Batch, "upserts" | "deletes">): boolean {
+    const after = new Map<string, KubeObject | undefined>();
+    for (const object of upserts) after.set(keyOf(object), object);
+    for (const key of deletes) after.set(key, undefined);
+    const changes: ObjectChange[] = [];
+    for (const [key, object] of after) {
+      const before = this.#view.find(key);
+      if (before !== object) changes.push({ before, after: object });
     }
-    for (const key of batch.deletes) {
-      const kind = key.slice(0, key.indexOf("/"));
-      if (!isKind(kind, this.#tables) || !this.#tables[kind].delete(key)) continue;
-      this.#changed.add(kind);
-      changed = true;
-    }
-    if (changed) {
-      this.#revision++;
-      this.#view = undefined;
-    }
-    return changed;
+    if (changes.length === 0) return false;
+    this.#view = this.#view.with(changes);
+    return true;
   }
 
   /** The state now, frozen. The same object until something changes. */
-  view(): ClusterView {
-    if (this.#view !== undefined) return this.#view;
-    const indexes: Indexes = { ...this.#indexes };
-    for (const kind of this.#changed) this.#reindex(indexes, kind);
-    this.#indexes = indexes;
-    if (this.#changed.has("EndpointSlice")) {
-      this.#slices = indexSlices(indexes.EndpointSlice.sorted);
-    }
-    if (this.#changed.has("ReferenceGrant")) {
-      this.#grants = indexGrants(indexes.ReferenceGrant.sorted);
-    }
-    this.#changed.clear();
-    this.#view = makeView({
-      revision: this.#revision,
-      indexes,
-      slices: this.#slices,
-      grants: this.#grants,
-    });
+  view(): StoredView {
     return this.#view;
   }
-
-  #reindex<K extends Kind>(indexes: Indexes, kind: K): void {
-    const table: Map<string, ObjectByKind[K]> = this.#tables[kind];
-    indexes[kind] = indexKind<K>(table.values()) as Indexes[K];
-  }
-}
-
-function isKind(kind: string, tables: Tables): kind is Kind {
-  return Object.hasOwn(tables, kind);
 }
 
 /** A view of some objects, for one-shot use. */
-export function viewOf(objects: Iterable<KubeObject>): ClusterView {
+export function viewOf(objects: Iterable<KubeObject>): StoredView {
   const store = new ObjectStore();
   store.apply({ upserts: [...objects], deletes: [] });
   return store.view();

@@ -1,6 +1,8 @@
 /** The frozen read side of the store: every compile sees one consistent state. */
+import { ResourceMap } from "../../shared/snapshot/resource_map.ts";
 import {
   type EndpointSlice,
+  keyOf,
   type Kind,
   type KubeObject,
   type Labels,
@@ -8,14 +10,10 @@ import {
   objectKey,
   type ReferenceGrant,
 } from "../model/objects.ts";
-
-/** Label by which an EndpointSlice names its Service. */
-export const SERVICE_NAME_LABEL = "kubernetes.io/service-name";
+import { grantNamespace, Group, sliceService } from "./group.ts";
 
 /** Everything that compile reads. Immutable. */
 export interface ClusterView {
-  /** Rises with every change of the store. */
-  readonly revision: number;
   /** The object, or undefined. The namespace is empty for cluster-scoped kinds. */
   get<K extends Kind>(kind: K, namespace: string, name: string): ObjectByKind[K] | undefined;
   /** All objects of a kind, by namespace and name. */
@@ -28,13 +26,21 @@ export interface ClusterView {
   namespaceLabels(namespace: string): Labels | undefined;
 }
 
-/** Objects of one kind: by key, and sorted. */
-export interface KindIndex<K extends Kind> {
-  byKey: ReadonlyMap<string, ObjectByKind[K]>;
-  sorted: readonly ObjectByKind[K][];
+/** One object as it was and as it is; absent = not there. */
+export interface ObjectChange {
+  before: KubeObject | undefined;
+  after: KubeObject | undefined;
 }
 
-export type KindIndexes = { readonly [K in Kind]: KindIndex<K> };
+/** Objects of one kind by key. The sorted list is made when somebody asks for it. */
+class KindIndex {
+  #sorted: readonly KubeObject[] | undefined;
+  constructor(readonly objects: ResourceMap<KubeObject>) {}
+
+  get sorted(): readonly KubeObject[] {
+    return this.#sorted ??= [...this.objects.values()].sort(compareObjects);
+  }
+}
 
 function compareObjects(a: KubeObject, b: KubeObject): number {
   const [x, y] = [a.meta, b.meta];
@@ -42,69 +48,130 @@ function compareObjects(a: KubeObject, b: KubeObject): number {
   return x.name < y.name ? -1 : x.name > y.name ? 1 : 0;
 }
 
-/** Indexes the objects of one kind. */
-export function indexKind<K extends Kind>(objects: Iterable<ObjectByKind[K]>): KindIndex<K> {
-  const sorted = [...objects].sort(compareObjects);
-  const byKey = new Map(
-    sorted.map((object) => [
-      objectKey(object.kind, object.meta.namespace, object.meta.name),
-      object,
-    ]),
-  );
-  return { byKey, sorted };
+interface ViewParts {
+  /** By kind. */
+  kinds: ReadonlyMap<string, KindIndex>;
+  slices: Group<EndpointSlice>;
+  grants: Group<ReferenceGrant>;
 }
 
-function groupBy<T>(items: readonly T[], key: (item: T) => string | undefined): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const name = key(item);
-    if (name === undefined) continue;
-    const group = groups.get(name);
-    if (group === undefined) groups.set(name, [item]);
-    else group.push(item);
+const NOTHING = new KindIndex(ResourceMap.from<KubeObject>([]));
+
+/** A view that knows how the next one differs: neither making nor comparing them copies all. */
+export class StoredView implements ClusterView {
+  readonly #parts: ViewParts;
+
+  private constructor(parts: ViewParts) {
+    this.#parts = parts;
   }
-  return groups;
-}
 
-/** The slices of each Service, by `<ns>/<service>`. */
-export function indexSlices(
-  slices: readonly EndpointSlice[],
-): ReadonlyMap<string, readonly EndpointSlice[]> {
-  return groupBy(slices, (slice) => {
-    const service = slice.meta.labels[SERVICE_NAME_LABEL];
-    return service === undefined ? undefined : `${slice.meta.namespace}/${service}`;
+  /** The view of no objects. */
+  static readonly EMPTY: StoredView = new StoredView({
+    kinds: new Map(),
+    slices: new Group(sliceService),
+    grants: new Group(grantNamespace),
   });
+
+  /** The view after changes, one per object; the receiver stays as it is. */
+  with(changes: readonly ObjectChange[]): StoredView {
+    const byKind = new Map<Kind, ObjectChange[]>();
+    for (const change of changes) {
+      const kind = (change.after ?? change.before)?.kind;
+      if (kind === undefined) continue;
+      const list = byKind.get(kind);
+      if (list === undefined) byKind.set(kind, [change]);
+      else list.push(change);
+    }
+    const kinds = new Map(this.#parts.kinds);
+    for (const [kind, list] of byKind) {
+      const set = list.flatMap(({ after }) =>
+        after === undefined ? [] : [[keyOf(after), after] as const]
+      );
+      const deleted = list.flatMap(({ before, after }) =>
+        before === undefined || after !== undefined ? [] : [keyOf(before)]
+      );
+      kinds.set(kind, new KindIndex(this.#objects(kind).with(set, deleted)));
+    }
+    return new StoredView({
+      kinds,
+      slices: this.#parts.slices.with(ofKind(changes, isSlice)),
+      grants: this.#parts.grants.with(ofKind(changes, isGrant)),
+    });
+  }
+
+  /** The objects that are not the same as in an earlier view. */
+  changedSince(before: StoredView): ObjectChange[] {
+    const changes: ObjectChange[] = [];
+    for (const kind of new Set([...this.#parts.kinds.keys(), ...before.#parts.kinds.keys()])) {
+      const objects = this.#objects(kind);
+      const old = before.#objects(kind);
+      if (old === objects) continue;
+      for (const key of objects.changedSince(old)) {
+        changes.push({ before: old.get(key), after: objects.get(key) });
+      }
+    }
+    return changes;
+  }
+
+  /** Number of objects. */
+  get size(): number {
+    let size = 0;
+    for (const { objects } of this.#parts.kinds.values()) size += objects.size;
+    return size;
+  }
+
+  /** The object with a key (`<Kind>/<namespace>/<name>`). */
+  find(key: string): KubeObject | undefined {
+    return this.#objects(key.slice(0, key.indexOf("/"))).get(key);
+  }
+
+  get<K extends Kind>(kind: K, namespace: string, name: string): ObjectByKind[K] | undefined {
+    return ofType(this.#objects(kind).get(objectKey(kind, namespace, name)), kind);
+  }
+
+  list<K extends Kind>(kind: K): readonly ObjectByKind[K][] {
+    return (this.#parts.kinds.get(kind) ?? NOTHING).sorted as readonly ObjectByKind[K][];
+  }
+
+  slicesOf(namespace: string, service: string): readonly EndpointSlice[] {
+    return this.#parts.slices.of(`${namespace}/${service}`);
+  }
+
+  grantsIn(namespace: string): readonly ReferenceGrant[] {
+    return this.#parts.grants.of(namespace);
+  }
+
+  namespaceLabels(namespace: string): Labels | undefined {
+    return this.get("Namespace", "", namespace)?.meta.labels;
+  }
+
+  #objects(kind: string): ResourceMap<KubeObject> {
+    return (this.#parts.kinds.get(kind) ?? NOTHING).objects;
+  }
 }
 
-/** The grants of each namespace. */
-export function indexGrants(
-  grants: readonly ReferenceGrant[],
-): ReadonlyMap<string, readonly ReferenceGrant[]> {
-  return groupBy(grants, (grant) => grant.meta.namespace);
+/** An object of a table of its kind. */
+function ofType<K extends Kind>(
+  object: KubeObject | undefined,
+  kind: K,
+): ObjectByKind[K] | undefined {
+  return object?.kind === kind ? object as ObjectByKind[K] : undefined;
 }
 
-export interface ViewParts {
-  revision: number;
-  indexes: KindIndexes;
-  slices: ReadonlyMap<string, readonly EndpointSlice[]>;
-  grants: ReadonlyMap<string, readonly ReferenceGrant[]>;
+function isSlice(object: KubeObject): object is EndpointSlice {
+  return object.kind === "EndpointSlice";
 }
 
-/** Makes a view of finished indexes. */
-export function makeView({ revision, indexes, slices, grants }: ViewParts): ClusterView {
-  return Object.freeze<ClusterView>({
-    revision,
-    get<K extends Kind>(kind: K, namespace: string, name: string) {
-      const index: KindIndex<K> = indexes[kind];
-      return index.byKey.get(objectKey(kind, namespace, name));
-    },
-    list<K extends Kind>(kind: K) {
-      const index: KindIndex<K> = indexes[kind];
-      return index.sorted;
-    },
-    slicesOf: (namespace, service) => slices.get(`${namespace}/${service}`) ?? [],
-    grantsIn: (namespace) => grants.get(namespace) ?? [],
-    namespaceLabels: (namespace) =>
-      indexes.Namespace.byKey.get(objectKey("Namespace", "", namespace))?.meta.labels,
-  });
+function isGrant(object: KubeObject): object is ReferenceGrant {
+  return object.kind === "ReferenceGrant";
+}
+
+function ofKind<T extends KubeObject>(
+  changes: readonly ObjectChange[],
+  is: (object: KubeObject) => object is T,
+): { before: T | undefined; after: T | undefined }[] {
+  const only = (object: KubeObject | undefined) =>
+    object !== undefined && is(object) ? object : undefined;
+  return changes.map(({ before, after }) => ({ before: only(before), after: only(after) }))
+    .filter(({ before, after }) => before !== undefined || after !== undefined);
 }

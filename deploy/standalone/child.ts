@@ -7,6 +7,8 @@ export interface ChildOptions {
   script: string;
   /** Deno permission flags and the like. */
   flags: readonly string[];
+  /** Beside what it inherits. */
+  env?: Record<string, string>;
   /** Handed over as one JSON line. */
   bootstrap: unknown;
   /** Takes each line that it prints on standard error. */
@@ -39,9 +41,11 @@ const TAIL_LINES = 8;
 
 /** Starts a child and resolves when it says that it is ready. */
 export async function startChild(options: ChildOptions): Promise<Child> {
-  const { name, script, flags, bootstrap, onLog, timeout = 30_000, grace = 15_000 } = options;
+  const { name, script, flags, env = {}, bootstrap, onLog } = options;
+  const { timeout = 30_000, grace = 15_000 } = options;
   const process = new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--no-prompt", ...flags, script],
+    env,
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",

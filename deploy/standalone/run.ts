@@ -1,12 +1,14 @@
 /** `deno task run`: a working gateway on this machine, without a cluster. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
+import { loadSettings } from "../../shared/config/load.ts";
+import type { Settings } from "../../shared/config/settings.ts";
 import { errorMessage } from "../../shared/lib/log.ts";
 import { parse } from "@std/yaml";
 import { startBackends } from "./start_backends.ts";
 import { quickstartGuide, servedPorts, servedSummary } from "./guide.ts";
 import { quickstartSecret } from "./quickstart_secret.ts";
 import { startStack } from "./stack.ts";
-import type { Stack } from "./stack.ts";
+import type { BusKind, Stack } from "./stack.ts";
 
 const SAMPLES = new URL("../samples/quickstart", import.meta.url).pathname;
 
@@ -14,6 +16,9 @@ interface RunOptions {
   dir?: string[];
   state?: string;
   proxies: number;
+  workers?: number;
+  config?: string;
+  bus?: BusKind;
   accessLog: boolean;
   verbose: boolean;
 }
@@ -28,6 +33,12 @@ function parseArguments(args: readonly string[]): RunOptions {
     .option("--dir <path...>", "manifests to serve (file or folder) instead of the quick start")
     .option("--state <folder>", "keep keys, streams and history here between runs")
     .option("--proxies <n>", "number of proxies, on 127.0.0.1, 127.0.0.2, …", "1")
+    .option("--workers <n>", "workers per proxy, each on a core of its own")
+    .option("--config <file>", "settings; variables such as LGW_WORKERS override them")
+    .addOption(
+      new Option("--bus <kind>", "what carries snapshots; default: nats where there is a server")
+        .choices(["nats", "file"]),
+    )
     .option("--access-log", "print a JSON line for every request", false)
     .option("--verbose", "print the log of every process", false)
     .addHelpText(
@@ -38,17 +49,21 @@ function parseArguments(args: readonly string[]): RunOptions {
         "\nWhile it runs: deno task cli status, explain, history.",
     );
   command.parse([...args], { from: "user" });
-  const { dir, state, proxies, accessLog, verbose } = command.opts<
-    Omit<RunOptions, "proxies"> & { proxies: string }
+  const { dir, state, proxies, workers, config, bus, accessLog, verbose } = command.opts<
+    Omit<RunOptions, "proxies" | "workers"> & { proxies: string; workers?: string }
   >();
-  const count = Number(proxies);
-  if (!Number.isInteger(count) || count < 1 || count > 16) {
-    command.error("--proxies: expected an integer from 1 to 16");
-  }
+  const count = (value: string, name: string) => {
+    const number = Number(value);
+    if (Number.isInteger(number) && number >= 1 && number <= 16) return number;
+    return command.error(`${name}: expected an integer from 1 to 16`);
+  };
   return {
-    proxies: count,
+    proxies: count(proxies, "--proxies"),
+    ...(workers === undefined ? {} : { workers: count(workers, "--workers") }),
+    ...(config === undefined ? {} : { config }),
     accessLog,
     verbose,
+    ...(bus === undefined ? {} : { bus }),
     ...(dir === undefined ? {} : { dir }),
     ...(state === undefined ? {} : { state }),
   };
@@ -75,8 +90,28 @@ function isWorthShowing(line: string): boolean {
   }
 }
 
+/** The file and the environment, and over them what the command line says. */
+async function settingsOf({ config, workers, accessLog }: RunOptions): Promise<Settings> {
+  const settings = loadSettings({
+    env: Deno.env,
+    ...(config === undefined
+      ? {}
+      : { file: { path: config, text: await Deno.readTextFile(config) } }),
+  });
+  return {
+    ...settings,
+    accessLog: accessLog || settings.accessLog,
+    ...(workers === undefined ? {} : { workers }),
+  };
+}
+
 async function main(): Promise<void> {
   const options = parseArguments(Deno.args);
+  const settings = await settingsOf(options);
+  if (!settings.controller.enabled) {
+    console.log("k8sGatewayApi.enabled is false: nothing to run");
+    return;
+  }
   const quickstart = options.dir === undefined;
   const stop = Promise.withResolvers<void>();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
@@ -98,7 +133,8 @@ async function main(): Promise<void> {
       manifests: await Promise.all((options.dir ?? [SAMPLES]).map((path) => Deno.realPath(path))),
       inlineManifests: tls === undefined ? [] : [tls.manifest],
       proxies: options.proxies,
-      accessLog: options.accessLog,
+      settings,
+      ...(options.bus === undefined ? {} : { bus: options.bus }),
       env: Deno.env,
       onProgress: (message) => print(`… ${message}`),
       onLog: logLine({ verbose: options.verbose, print }),

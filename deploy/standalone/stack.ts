@@ -9,10 +9,17 @@ import type { BusRole } from "../../shared/bus/permissions.ts";
 import { permissionsFor } from "../../shared/bus/permissions.ts";
 import { launchServer } from "../../shared/bus/server/launch.ts";
 import type { LaunchedServer } from "../../shared/bus/server/launch.ts";
+import { fileBusFolder, fileBusUrl } from "../../shared/bus/open_bus.ts";
+import { hubSocket } from "../../shared/bus/transport_file.ts";
 import { locateOptionsFromEnv, locateServer } from "../../shared/bus/server/locate.ts";
+import type { LocatedServer } from "../../shared/bus/server/locate.ts";
+import { errorMessage } from "../../shared/lib/log.ts";
 import { systemClock } from "../../shared/lib/clock.ts";
 import { parseInteger, parseObject } from "../../shared/lib/parse.ts";
 import { runtimeFolder, unlinkStackFile, writeStackFile } from "../../shared/bus/stack_file.ts";
+import { ConfigError, loadSettings } from "../../shared/config/load.ts";
+import type { Settings } from "../../shared/config/settings.ts";
+import { serverManifests } from "./server_gateway.ts";
 import { generateFleetKey, publicHalf } from "../../shared/secrets/fleet_key.ts";
 import type { FleetPrivateKey } from "../../shared/secrets/fleet_key.ts";
 import { createSigner, generateSigningKey } from "../../shared/snapshot/keys.ts";
@@ -28,9 +35,15 @@ export interface StackOptions {
   inlineManifests?: readonly string[];
   /** Number of proxies; the first binds 127.0.0.1, the second 127.0.0.2, … Default 1. */
   proxies?: number;
+  /** What an operator configures. Default: `loadSettings()` of nothing. */
+  settings?: Settings;
   /** Folder for the signing key and the streams; kept. Default: a temporary one, removed. */
   stateDir?: string;
-  accessLog?: boolean;
+  /**
+   * What carries snapshots: a nats-server of the stack's own, or files in the state folder. Default:
+   * a nats-server where one can be had. `NATS_URL` names a server of the user's instead.
+   */
+  bus?: BusKind;
   /** What private keys are sealed to on the bus. Secret. Default: a new one. */
   fleetKey?: FleetPrivateKey;
   env: Pick<Deno.Env, "get">;
@@ -40,11 +53,13 @@ export interface StackOptions {
   onLog?: (process: string, line: string) => void;
 }
 
+export type BusKind = "nats" | "file";
+
 /** A running stack. */
 export interface Stack {
   readonly stateDir: string;
   readonly natsUrl: string;
-  /** Undefined when `NATS_URL` names a server of the user's. */
+  /** Undefined when `NATS_URL` names a server of the user's, and with files. */
   readonly bus: KeptAlive<LaunchedServer> | undefined;
   readonly controller: KeptAlive<Child>;
   readonly proxies: readonly KeptAlive<Child>[];
@@ -56,10 +71,18 @@ export interface Stack {
 const FLEET = "standalone";
 /** Milliseconds: it has nothing to drain, and may be waiting for a bus that is gone. */
 const CONTROLLER_GRACE = 3_000;
+/**
+ * The C library keeps more and more of what was freed unless its threshold is fixed (bytes; this is
+ * the one that it starts with): memory of routes that came and went. Not for the proxy, whose
+ * requests would pay for it.
+ */
+const CONTROLLER_ALLOCATOR = { MALLOC_TRIM_THRESHOLD_: "131072" };
 const MODULES = {
   controller: new URL("../../controller/main.ts", import.meta.url).pathname,
   proxy: new URL("../../proxy/main.ts", import.meta.url).pathname,
 };
+/** A worker reads its modules when it starts, with the permissions of the process. */
+const WORKER_MODULES = new URL("../../shared", import.meta.url).pathname;
 
 /** Address that the n-th proxy binds, from 0. */
 export function proxyAddress(index: number): string {
@@ -101,6 +124,12 @@ class StackBuilder {
 
   async start(): Promise<Stack> {
     const { env, proxies: count = 1 } = this.#options;
+    const settings = this.#options.settings ?? loadSettings({ env: { get: () => undefined } });
+    const { controller: own, server, logLevel } = settings;
+    if (server.ip !== undefined && count > 1) {
+      throw new ConfigError(`server.ip: ${count} proxies need an address each; leave it out`);
+    }
+    const addressOf = (index: number) => server.ip ?? proxyAddress(index);
     this.#stateDir = this.#options.stateDir ?? await Deno.makeTempDir({ prefix: "lgw-" });
     await Deno.mkdir(this.#stateDir, { recursive: true, mode: 0o700 });
     this.#stateDir = await Deno.realPath(this.#stateDir);
@@ -110,7 +139,7 @@ class StackBuilder {
       reader: credentials({ role: "reader", user: "reader" }),
     };
     const external = env.get("NATS_URL");
-    const url = external === undefined ? await this.#startBus(Object.values(users)) : "";
+    const url = external === undefined ? await this.#openBus(Object.values(users)) : "";
     const access = ({ seed, role }: Credentials): BusAccess =>
       external === undefined ? { url, user: role.user, seed } : accessFromUrl(external, role.user);
     const reader = access(users.reader);
@@ -120,11 +149,12 @@ class StackBuilder {
     this.#progress("starting the controller");
     const controller = await this.#keep("controller", {
       script: MODULES.controller,
+      env: CONTROLLER_ALLOCATOR,
       grace: CONTROLLER_GRACE,
       flags: controllerFlags({
         manifests: this.#options.manifests,
         stateDir: this.#stateDir,
-        busHost: new URL(reader.url).hostname,
+        busUrl: reader.url,
       }),
       bootstrap: {
         fleet: FLEET,
@@ -132,8 +162,16 @@ class StackBuilder {
         signingKey,
         fleetPublicKey: publicHalf(fleetKey),
         manifests: this.#options.manifests,
-        inlineManifests: this.#options.inlineManifests ?? [],
-        statusAddress: proxyAddress(0),
+        inlineManifests: [
+          ...this.#options.inlineManifests ?? [],
+          ...await serverManifests(settings, Deno.readTextFile),
+        ],
+        settings: {
+          ...own,
+          statusAddress: own.statusAddress === "" ? addressOf(0) : own.statusAddress,
+        },
+        exactPorts: server.listeners.map(({ port }) => port),
+        logLevel,
         stateDir: this.#stateDir,
       },
     });
@@ -145,16 +183,19 @@ class StackBuilder {
       await Deno.mkdir(stateDir, { recursive: true, mode: 0o700 });
       return await this.#keep(`proxy-${index}`, {
         script: MODULES.proxy,
-        flags: proxyFlags(stateDir),
+        flags: proxyFlags(stateDir, reader.url),
         bootstrap: {
           name: `proxy-${index}`,
           fleet: FLEET,
           bus: access(users.proxy),
           trustedKeys,
           fleetKey,
-          bindAddress: proxyAddress(index),
+          bindAddress: addressOf(index),
           stateDir,
-          accessLog: this.#options.accessLog ?? false,
+          accessLog: settings.accessLog,
+          workers: settings.workers,
+          limits: settings.limits,
+          logLevel,
           openFiles,
         },
       });
@@ -185,12 +226,25 @@ class StackBuilder {
     if (this.#temporary) await Deno.remove(this.#stateDir, { recursive: true });
   }
 
-  async #startBus(users: readonly Credentials[]): Promise<string> {
+  /** The address of a bus of our own. */
+  async #openBus(users: readonly Credentials[]): Promise<string> {
+    const { bus, env } = this.#options;
+    const folder = `${this.#stateDir}/bus`;
+    if (bus === "file") return await fileBus(folder);
     this.#progress("looking for nats-server");
-    const located = await locateServer({
-      ...locateOptionsFromEnv(this.#options.env),
-      onProgress: (message) => this.#progress(message),
-    });
+    let located: LocatedServer;
+    try {
+      const onProgress = (message: string) => this.#progress(message);
+      located = await locateServer({ ...locateOptionsFromEnv(env), onProgress });
+    } catch (error) {
+      if (bus === "nats") throw error;
+      this.#progress(`${errorMessage(error)}\nwithout a nats-server: snapshots travel in files`);
+      return await fileBus(folder);
+    }
+    return await this.#startServer(located, users);
+  }
+
+  async #startServer(located: LocatedServer, users: readonly Credentials[]): Promise<string> {
     this.#progress(`starting nats-server ${located.version}`);
     let port: number | undefined;
     const bus = await KeptAlive.start({
@@ -235,7 +289,7 @@ class StackBuilder {
 
   #keep(
     name: string,
-    options: Pick<ChildOptions, "script" | "flags" | "bootstrap" | "grace">,
+    options: Pick<ChildOptions, "script" | "flags" | "env" | "bootstrap" | "grace">,
   ): Promise<KeptAlive<Child>> {
     return KeptAlive.start({
       name,
@@ -281,6 +335,11 @@ class StackBuilder {
   }
 }
 
+async function fileBus(folder: string): Promise<string> {
+  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+  return fileBusUrl(folder);
+}
+
 function credentials(role: BusRole): Credentials {
   const pair = nkeys.createUser();
   return { seed: new TextDecoder().decode(pair.getSeed()), nkey: pair.getPublicKey(), role };
@@ -289,12 +348,14 @@ function credentials(role: BusRole): Credentials {
 interface ControllerReach {
   manifests: readonly string[];
   stateDir: string;
-  busHost: string;
+  busUrl: string;
 }
 
-function controllerFlags({ manifests, stateDir, busHost }: ControllerReach): string[] {
+function controllerFlags({ manifests, stateDir, busUrl }: ControllerReach): string[] {
+  const folder = fileBusFolder(busUrl);
+  const bus = folder === undefined ? new URL(busUrl).hostname : `unix:${hubSocket(folder)}`;
   return [
-    `--allow-net=127.0.0.1,localhost,${busHost}`,
+    `--allow-net=127.0.0.1,localhost,${bus}`,
     `--allow-read=${[...manifests, stateDir].join(",")}`,
     `--allow-write=${stateDir}`,
     // Debugging switches of the YAML parser, which it looks up by itself.
@@ -302,11 +363,13 @@ function controllerFlags({ manifests, stateDir, busHost }: ControllerReach): str
   ];
 }
 
-function proxyFlags(stateDir: string): string[] {
+function proxyFlags(stateDir: string, busUrl: string): string[] {
+  const bus = fileBusFolder(busUrl);
   return [
     "--allow-net",
-    `--allow-read=${stateDir}`,
-    `--allow-write=${stateDir}`,
+    `--allow-read=${[stateDir, WORKER_MODULES, ...bus === undefined ? [] : [bus]].join(",")}`,
+    // The folder of a bus is read; writing is for its socket.
+    `--allow-write=${[stateDir, ...bus === undefined ? [] : [hubSocket(bus)]].join(",")}`,
   ];
 }
 

@@ -2,7 +2,7 @@
 import { parseObject, parseString } from "../lib/parse.ts";
 
 export interface BusAccess {
-  /** `nats://host:port`, without credentials. */
+  /** `nats://host:port`, without credentials; or `file:///folder`. */
   url: string;
   /** Our name: inboxes are under it, and it is the user of a password. */
   user: string;
@@ -38,6 +38,7 @@ export function accessFromUrl(text: string, role: string): BusAccess {
     throw new TypeError("NATS_URL: expected nats://[user:password@]host[:port]");
   }
   const { username, password, hostname, port, protocol } = url;
+  if (protocol === "file:") return { url: url.href, user: role };
   if (hostname === "") throw new TypeError("NATS_URL: expected a host");
   return {
     url: `${protocol}//${hostname}:${port === "" ? 4222 : port}`,

@@ -1,22 +1,51 @@
-/** A real nats-server for tests: temporary folder, random loopback port, the roles' users. */
+/** Real buses for tests: a nats-server with the roles' users, and a folder. */
 import { connect } from "nats";
 import { type BusRole, inboxPrefix, permissionsFor } from "./permissions.ts";
 import { locateOptionsFromEnv, locateServer } from "./server/locate.ts";
 import type { StreamName } from "./streams.ts";
+import type { BusWriter } from "./transport.ts";
+import { openFileBus } from "./transport_file.ts";
+import { openNatsBus } from "./transport_nats.ts";
+
+/** What tests need of either bus. */
+export interface TestBus {
+  /** Opens it with a role's rights. */
+  open(user: "controller" | "proxy" | "reader"): BusWriter;
+  /** Deletes a stream, as an operator would. */
+  wipe(stream: StreamName): Promise<void>;
+  /** A bus of its own process can be away; a folder cannot. */
+  outage?: {
+    /** Kills it without notice; file streams stay on disk. */
+    kill(): Promise<void>;
+    /** Starts it again on the same port and folder. */
+    start(): Promise<void>;
+  };
+  close(): Promise<void>;
+}
+
+/** Every kind of bus, for tests that all of them must pass. */
+export const TEST_BUSES: ReadonlyMap<string, () => Promise<TestBus>> = new Map([
+  ["nats", () => startTestServer()],
+  ["file", () => startTestFolder()],
+]);
+
+/** A folder as a bus. */
+export async function startTestFolder(): Promise<TestBus> {
+  const folder = await Deno.makeTempDir({ prefix: "lgw-bus-" });
+  return {
+    open: () => openFileBus({ folder }),
+    wipe: (stream) => Deno.remove(`${folder}/${stream}`, { recursive: true }),
+    close: () => Deno.remove(folder, { recursive: true }),
+  };
+}
 
 /** A running server. */
-export interface TestServer {
+export interface TestServer extends TestBus {
   url: string;
   /** Users by role; the password of each is its name with `-pass`. */
   users: { controller: string; proxy: string; reader: string };
   passwordOf(user: string): string;
-  /** Kills it without notice; file streams stay on disk. */
-  kill(): Promise<void>;
-  /** Starts it again on the same port and folder. */
-  start(): Promise<void>;
-  /** Deletes a stream, as an operator would. */
-  wipe(stream: StreamName): Promise<void>;
-  close(): Promise<void>;
+  outage: NonNullable<TestBus["outage"]>;
 }
 
 /** Starts the nats-server that `server/locate.ts` finds. */
@@ -68,8 +97,11 @@ export async function startTestServer(options: { fleet?: string } = {}): Promise
     url: `nats://127.0.0.1:${port}`,
     users: { controller: "controller", proxy: "proxy", reader: "reader" },
     passwordOf: (user) => `${user}-pass`,
-    kill,
-    start,
+    open: (user) =>
+      openNatsBus({
+        access: { url: `nats://127.0.0.1:${port}`, user, password: `${user}-pass` },
+      }),
+    outage: { kill, start },
     async wipe(stream) {
       const connection = await connect({
         servers: `nats://127.0.0.1:${port}`,

@@ -1,9 +1,10 @@
 /** The data plane as one thing: what the apply loop feeds and what a proxy or sidecar hosts. */
 import type { Clock } from "../lib/clock.ts";
 import { errorMessage } from "../lib/log.ts";
-import type { Logger } from "../lib/log.ts";
+import type { Logger, LogLevel } from "../lib/log.ts";
 import type { BindMap, EndpointSet } from "../snapshot/schema.ts";
-import type { ApplyTarget, OpenedCertificate, VerifiedSnapshot } from "./apply/types.ts";
+import type { OpenedCertificate, VerifiedSnapshot } from "./apply/types.ts";
+import type { DataPlaneHost } from "./host.ts";
 import type { AccessLog } from "./observe/access_log.ts";
 import { ProxyMetrics } from "./observe/metrics.ts";
 import { createRequestHandler } from "./request/handle.ts";
@@ -29,7 +30,7 @@ import { Http2Client } from "./upstream/http2_client.ts";
 export interface DataPlaneOptions {
   /** Address that every listener is bound on. */
   bindAddress: string;
-  /** Bind with SO_REUSEPORT, for workers that share the ports. */
+  /** Several data planes share each port. Default false. */
   reusePort?: boolean;
   limits: Limits;
   clock: Clock;
@@ -47,7 +48,7 @@ const BIND_RETRY = { initial: 20, max: 2_000 };
 /** Milliseconds that running requests get when the data plane stops. */
 const DRAIN_TIME = 10_000;
 
-export class DataPlane implements ApplyTarget {
+export class DataPlane implements DataPlaneHost {
   readonly metrics: ProxyMetrics;
   readonly #options: DataPlaneOptions;
   readonly #deadlines: Deadlines;
@@ -109,8 +110,9 @@ export class DataPlane implements ApplyTarget {
       onCount: (open) => this.#open = open,
       onFailure: (error) => log.error("connection_failed", { error: errorMessage(error) }),
     });
-    const http1 = {
+    const codec = {
       handler,
+      clock,
       limits,
       deadlines,
       date,
@@ -133,8 +135,8 @@ export class DataPlane implements ApplyTarget {
       onHandshakeFailure: (reason) => stats.limitExceeded(`tls_${reason}`),
       onSilence: () => stats.limitExceeded("head_timeout"),
       engines: {
-        http1: (stream, info) => openHttp1(stream, info, http1),
-        http2: (stream, info) => openHttp2(stream, info, { ...http1, clock }),
+        http1: (stream, info) => openHttp1(stream, info, codec),
+        http2: (stream, info) => openHttp2(stream, info, codec),
       },
     });
   }
@@ -180,16 +182,27 @@ export class DataPlane implements ApplyTarget {
     return this.#listeners.complete();
   }
 
-  /** What is in force, without anything secret. */
-  dump() {
-    return {
+  applyError(reason: string): void {
+    this.metrics.applyError(reason);
+  }
+
+  expose(): Promise<{ contentType: string; text: string }> {
+    return this.metrics.expose();
+  }
+
+  setLogLevel(level: LogLevel): void {
+    this.#options.log.setLevel(level);
+  }
+
+  dump(): Promise<Record<string, unknown>> {
+    return Promise.resolve({
       connections: { open: this.#open, ...this.#bound },
       bound: this.#listeners.bound(),
       bindFailures: this.bindFailures(),
       certificates: this.#certificates.summaries(),
       tables: this.#listeners.tables().map(dumpTable),
       endpoints: Object.fromEntries(this.#endpoints.entries()),
-    };
+    });
   }
 
   /** Stops accepting, lets running requests finish within a bound, then closes everything. */

@@ -8,8 +8,13 @@ export interface AdminServerOptions {
   port: number;
   /** Loopback address. Default `127.0.0.1`. */
   hostname?: string;
-  /** Path → answer. */
+  /** Path → answer to GET. */
   routes: Readonly<Record<string, AdminRoute>>;
+  /**
+   * Path → what PUT changes. Not POST: a page of another origin could send one without asking, and
+   * PUT it may not.
+   */
+  changes?: Readonly<Record<string, AdminRoute>>;
 }
 
 export interface AdminServer {
@@ -25,7 +30,7 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i;
  * @throws {TypeError} when the address is not a loopback address
  */
 export function serveAdmin(options: AdminServerOptions): AdminServer {
-  const { port, hostname = "127.0.0.1", routes } = options;
+  const { port, hostname = "127.0.0.1", routes, changes = {} } = options;
   if (hostname !== "::1" && !LOOPBACK.test(hostname)) {
     throw new TypeError(`${hostname}: the admin endpoint is for loopback addresses only`);
   }
@@ -42,16 +47,29 @@ export function serveAdmin(options: AdminServerOptions): AdminServer {
       return new Response("ask by a loopback address\n", { status: 403 });
     }
     const { pathname } = new URL(request.url);
-    const route = Object.hasOwn(routes, pathname) ? routes[pathname] : undefined;
-    if (route === undefined) {
-      return new Response(`${Object.keys(routes).sort().join("\n")}\n`, { status: 404 });
+    const read = own(routes, pathname);
+    const change = own(changes, pathname);
+    if (read === undefined && change === undefined) {
+      const paths = [...Object.keys(routes), ...Object.keys(changes).map((path) => `PUT ${path}`)];
+      return new Response(`${paths.sort().join("\n")}\n`, { status: 404 });
     }
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      return new Response("only GET\n", { status: 405, headers: { allow: "GET, HEAD" } });
+    const { method } = request;
+    const route = method === "PUT"
+      ? change
+      : method === "GET" || method === "HEAD"
+      ? read
+      : undefined;
+    if (route === undefined) {
+      const allow = [...read ? ["GET", "HEAD"] : [], ...change ? ["PUT"] : []].join(", ");
+      return new Response(`only ${allow}\n`, { status: 405, headers: { allow } });
     }
     return route(request);
   });
   return { port: server.addr.port, close: () => server.shutdown() };
+}
+
+function own<V>(record: Readonly<Record<string, V>>, key: string): V | undefined {
+  return Object.hasOwn(record, key) ? record[key] : undefined;
 }
 
 /** A JSON answer, indented for people. */

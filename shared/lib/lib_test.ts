@@ -5,6 +5,7 @@ import { readBootstrap } from "./bootstrap.ts";
 import { systemClock } from "./clock.ts";
 import { fetchJson, HttpStatusError } from "./fetch_json.ts";
 import { createLogger } from "./log.ts";
+import { logLevelRoute } from "./log_level.ts";
 import { parseBoolean, ParseError, parseInteger, parseObject, parseStrings } from "./parse.ts";
 
 Deno.test("backoff() doubles up to its bound, with jitter around it", () => {
@@ -81,10 +82,37 @@ Deno.test("serveAdmin() answers its paths, lists them, and takes nothing but GET
   const missing = await fetch(`${base}/constructor`);
   assertEquals([missing.status, await missing.text()], [404, "/fail\n/json\n"]);
   const posted = await fetch(`${base}/json`, { method: "POST" });
-  assertEquals([posted.status, await posted.text()], [405, "only GET\n"]);
+  assertEquals([posted.status, await posted.text()], [405, "only GET, HEAD\n"]);
   const error = await assertRejects(() => fetchJson(`${base}/fail`), HttpStatusError);
   assert(!error.message.includes("secret"));
   await server.close();
+});
+
+Deno.test("logLevelRoute() changes which lines are written, by PUT only", async () => {
+  const lines: string[] = [];
+  const log = createLogger({ component: "test", write: (line) => lines.push(line) });
+  const child = log.with({ of: "it" });
+  const server = serveAdmin({
+    port: 0,
+    routes: {},
+    changes: { "/log_level": logLevelRoute((level) => log.setLevel(level)) },
+  });
+  const url = `http://127.0.0.1:${server.port}/log_level`;
+  const ask = async (method: string, level: string) => {
+    const response = await fetch(`${url}?level=${level}`, { method });
+    return [response.status, await response.text()];
+  };
+  child.debug("hidden");
+  assertEquals(await ask("PUT", "debug"), [200, "debug\n"]);
+  child.debug("shown");
+  assertEquals(await ask("PUT", "loud"), [
+    400,
+    "level: expected one of debug, info, warn, error\n",
+  ]);
+  assertEquals(await ask("POST", "error"), [405, "only PUT\n"]);
+  assertEquals(await ask("GET", "error"), [405, "only PUT\n"]);
+  await server.close();
+  assertEquals(lines.map((line) => JSON.parse(line).event), ["shown"]);
 });
 
 Deno.test("serveAdmin() refuses a name that is not loopback, and other addresses", async () => {

@@ -12,6 +12,15 @@ export interface Logger {
   error(event: string, fields?: LogFields): void;
   /** A logger that adds `fields` to every line. */
   with(fields: LogFields): Logger;
+  /** Which lines are written from now on, by this logger and every one made from it. */
+  setLevel(level: LogLevel): void;
+}
+
+export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+
+/** Is it the name of a level? */
+export function isLogLevel(value: unknown): value is LogLevel {
+  return LOG_LEVELS.some((level) => level === value);
 }
 
 const ORDER: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
@@ -30,27 +39,24 @@ export interface LoggerOptions {
 /** Makes a {@linkcode Logger}. */
 export function createLogger(options: LoggerOptions): Logger {
   const { component, level = "info", write = console.error, now = () => new Date() } = options;
-  const base = options.fields ?? {};
-  const emit = (at: LogLevel, event: string, fields: LogFields = {}) => {
-    if (ORDER[at] < ORDER[level]) return;
-    write(
-      JSON.stringify({
-        time: now().toISOString(),
-        level: at,
-        component,
-        event,
-        ...base,
-        ...fields,
-      }),
-    );
+  // Shared by every logger made from this one, so that one switch turns them all.
+  const threshold = { level };
+  const make = (base: LogFields): Logger => {
+    const emit = (at: LogLevel, event: string, fields: LogFields = {}) => {
+      if (ORDER[at] < ORDER[threshold.level]) return;
+      const time = now().toISOString();
+      write(JSON.stringify({ time, level: at, component, event, ...base, ...fields }));
+    };
+    return {
+      debug: (event, fields) => emit("debug", event, fields),
+      info: (event, fields) => emit("info", event, fields),
+      warn: (event, fields) => emit("warn", event, fields),
+      error: (event, fields) => emit("error", event, fields),
+      with: (fields) => make({ ...base, ...fields }),
+      setLevel: (level) => threshold.level = level,
+    };
   };
-  return {
-    debug: (event, fields) => emit("debug", event, fields),
-    info: (event, fields) => emit("info", event, fields),
-    warn: (event, fields) => emit("warn", event, fields),
-    error: (event, fields) => emit("error", event, fields),
-    with: (fields) => createLogger({ ...options, fields: { ...base, ...fields } }),
-  };
+  return make(options.fields ?? {});
 }
 
 /** A logger that writes nothing. */
@@ -60,6 +66,7 @@ export const silentLogger: Logger = {
   warn: () => {},
   error: () => {},
   with: () => silentLogger,
+  setLevel: () => {},
 };
 
 /** The message of anything thrown. */

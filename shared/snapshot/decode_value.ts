@@ -10,9 +10,11 @@ import {
   optional,
 } from "./fields.ts";
 import { isDigestText } from "./hash.ts";
+import { UNIX_ADDRESS } from "./schema.ts";
 import type { LastValue } from "./schema.ts";
 
 const PORT = { min: 1, max: 65_535 };
+const NO_PORT = { min: 0, max: 0 };
 
 /**
  * `value` as last-value data.
@@ -66,8 +68,9 @@ function checkFrontendPort(value: unknown, path: string): void {
 
 function checkEndpoint(value: unknown, path: string): void {
   const endpoint = asObject(value, path);
-  asText(endpoint["address"], `${path}.address`);
-  asInteger(endpoint["port"], `${path}.port`, PORT);
+  const address = asText(endpoint["address"], `${path}.address`);
+  const unix = address.startsWith(UNIX_ADDRESS);
+  asInteger(endpoint["port"], `${path}.port`, unix ? NO_PORT : PORT);
   asBoolean(endpoint["ready"], `${path}.ready`);
   asBoolean(endpoint["serving"], `${path}.serving`);
   asBoolean(endpoint["terminating"], `${path}.terminating`);

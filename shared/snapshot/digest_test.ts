@@ -42,6 +42,19 @@ Deno.test("applyDelta(diffResources()) leads from any content to any other", () 
   }));
 });
 
+Deno.test("diffResources() gives the same delta for a map that was made of the other", () => {
+  const contents = resourcesArbitrary;
+  fc.assert(fc.property(contents, contents, contents, (base, set, other) => {
+    const before = ResourceMap.from(base);
+    const equal = ResourceMap.from([...base].map(([id, value]) => [id, structuredClone(value)]));
+    const after = equal.with(set, other.keys());
+    assertEquals(
+      diffResources(before, after, { equal }),
+      diffResources(new Map(base), new Map(after)),
+    );
+  }));
+});
+
 Deno.test("ResourceMap spreads again as it grows and keeps every entry", () => {
   let map = ResourceMap.from<number>([]);
   for (let i = 0; i < 1000; i++) map = map.with([[`id/${i}`, i]], []);
@@ -49,4 +62,18 @@ Deno.test("ResourceMap spreads again as it grows and keeps every entry", () => {
   assertEquals([...map.values()].sort((a, b) => a - b).at(-1), 999);
   for (let i = 0; i < 1000; i++) assertEquals(map.get(`id/${i}`), i);
   assertNotEquals(map.has("id/1000"), true);
+});
+
+Deno.test("ResourceMap.changedSince() names exactly the keys whose values are not the same object", () => {
+  const key = fc.integer({ min: 0, max: 300 }).map((n) => `id/${n}`);
+  const entries = fc.array(fc.tuple(key, fc.integer({ min: 0, max: 2 })), { maxLength: 200 });
+  fc.assert(fc.property(entries, entries, fc.array(key), (first, set, deleted) => {
+    const before = ResourceMap.from(first);
+    const after = before.with(set, deleted);
+    for (const [a, b] of [[before, after], [ResourceMap.from(set), before]] as const) {
+      const expected = [...new Set([...a.keys(), ...b.keys()])]
+        .filter((name) => a.get(name) !== b.get(name));
+      assertEquals([...b.changedSince(a)].sort(), expected.sort());
+    }
+  }));
 });

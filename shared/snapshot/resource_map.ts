@@ -53,6 +53,28 @@ export class ResourceMap<V> implements ReadonlyMap<string, V> {
     return size > shards.length * SHARD_ENTRIES * 4 ? ResourceMap.from(next) : next;
   }
 
+  /**
+   * Keys whose values are not the same object in both maps. Costs what lies between the two when
+   * one was made of the other, else what both hold.
+   */
+  changedSince(before: ResourceMap<V>): Set<string> {
+    const changed = new Set<string>();
+    const compare = (old: ReadonlyMap<string, V>, now: ReadonlyMap<string, V>) => {
+      for (const [key, value] of now) {
+        if (old.get(key) !== value || (value === undefined && !old.has(key))) changed.add(key);
+      }
+      for (const key of old.keys()) if (!now.has(key)) changed.add(key);
+    };
+    if (this.#shards.length !== before.#shards.length) compare(before, this);
+    else {
+      for (const [index, shard] of this.#shards.entries()) {
+        const old = before.#shards[index];
+        if (old !== undefined && old !== shard) compare(old, shard);
+      }
+    }
+    return changed;
+  }
+
   get(key: string): V | undefined {
     return this.#shards[shardOf(key, this.#shards.length)]?.get(key);
   }

@@ -169,10 +169,14 @@ export type Resources = ReadonlyMap<string, Resource>;
 
 /* ---- last-value data ------------------------------------------------------------------------ */
 
+/** How the address of an endpoint begins that is a Unix socket. */
+export const UNIX_ADDRESS = "unix:";
+
 /** One address behind a Service port. */
 export interface Endpoint {
-  /** IP address, or a host name that is resolved at connect time. */
+  /** IP address; a host name, which readers resolve and follow; or `unix:` and an absolute path. */
   address: string;
+  /** 0 with a Unix socket, else 1–65535. */
   port: number;
   ready: boolean;
   serving: boolean;

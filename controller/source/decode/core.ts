@@ -1,6 +1,7 @@
-/** ReferenceGrant, LightBackend and the Kubernetes kinds: Service, EndpointSlice, Secret. */
+/** ReferenceGrant, LightBackend and the Kubernetes kinds: Service, EndpointSlice, Secret, ConfigMap. */
 import { Buffer } from "node:buffer";
 import type {
+  ConfigMap,
   EndpointSlice,
   LightBackend,
   ReferenceGrant,
@@ -152,7 +153,16 @@ export const secretBody: Decoder<Pick<Secret, "type" | "data">> = (value, at) =>
 export const lightBackendSpec = object<LightBackend["spec"]>({
   protocol: required(oneOf("http1", "h2c")),
   endpoints: required(list(object<LightBackend["spec"]["endpoints"][number]>({
-    address: required(text),
-    port: required(port),
+    address: optional(text),
+    port: optional(port),
+    unixPath: optional(text),
   }))),
 });
+
+/** Read for certificates of authorities: text alone, binary data is none. */
+export const configMapBody: Decoder<Pick<ConfigMap, "data">> = (value, at) => {
+  const raw = object<{ data?: Record<string, string> }>({ data: optional(stringMap) }, {
+    ignore: ["apiVersion", "kind", "metadata", "binaryData", "immutable"],
+  })(value, at);
+  return raw === FAIL ? FAIL : { data: new Map(Object.entries(raw.data ?? {})) };
+};

@@ -5,15 +5,16 @@
  * longer has goes only after the file was quiet for a while, because a file that is being written,
  * and one that an editor replaces, looks for a moment like a file with fewer objects.
  */
-import { dirname, join } from "node:path";
 import { type Clock, systemClock } from "../../../shared/lib/clock.ts";
 import { errorMessage, type Logger, silentLogger } from "../../../shared/lib/log.ts";
 import type { Batch } from "../batch.ts";
-import { ManifestSet, type ManifestSetOptions, type Remembered } from "./manifest_set.ts";
-import { type FileStamp, isManifestName, sameStamp, stampOf, walkManifests } from "./walk.ts";
+import type { Remembered, RememberedChange } from "./manifest_set.ts";
+import { Reader } from "./reader.ts";
+import { RollingScan } from "./rolling_scan.ts";
+import { resolveRoot, type Root } from "./root.ts";
 
-/** Larger files are refused: parsing them would stall everything else. */
-const MAX_FILE_BYTES = 16 * 1024 * 1024;
+/** Files that one scan looks at: fewer than this are all looked at every time. */
+const SCAN_BUDGET = 500;
 
 export interface FilesSourceOptions {
   /** A directory, read recursively, or one file. */
@@ -24,27 +25,21 @@ export interface FilesSourceOptions {
   logger?: Logger;
   /** Milliseconds of quiet before removals count. Default 100. */
   settle?: number;
-  /** Generations and ages of an earlier run ({@linkcode FilesSource.memory}). */
+  /** Generations and ages of an earlier run ({@linkcode FilesSource.takeRemembered}). */
   known?: ReadonlyMap<string, Remembered>;
-  /** Milliseconds between scans for changes that the watcher missed. Default 5000. */
+  /**
+   * Milliseconds between looks at some of the files for changes that the watcher missed. Default
+   * 5000.
+   */
   rescan?: number;
 }
 
 /** A running source. */
 export interface FilesSource {
-  /** Generations and ages, for the next run. */
-  memory(): Map<string, Remembered>;
+  /** Generations and ages that are new since the last call, for the next run. */
+  takeRemembered(): RememberedChange[];
   /** Stops watching; no batch comes after it resolves. */
   close(): Promise<void>;
-}
-
-interface Root {
-  /** What is watched and walked, without links. */
-  folder: string;
-  /** The same as the user wrote it, for messages. */
-  shown: string;
-  /** The one file, when the path names a file. */
-  file?: string;
 }
 
 /** Reads everything once. Throws when the path cannot be read. */
@@ -53,29 +48,47 @@ export async function loadManifests(
   options: { now?: () => number } = {},
 ): Promise<Batch> {
   const reader = new Reader(await resolveRoot(path), { now: options.now ?? systemClock.now });
-  await reader.readAll();
+  await reader.readAll(await reader.paths());
   return reader.take();
 }
 
-/** Starts the source. Throws when the path does not exist or cannot be read. */
-export async function startFilesSource(options: FilesSourceOptions): Promise<FilesSource> {
-  const { clock = systemClock } = options;
+/** A source whose files are known and not read yet. */
+export interface OpenedFiles {
+  /** Reads everything and goes on watching. Throws when a file system fails. */
+  start(): Promise<FilesSource>;
+  /** Instead of starting. */
+  close(): void;
+}
+
+/** Looks what there is. Throws when the path does not exist, cannot be listed or watched. */
+export async function openFilesSource(options: FilesSourceOptions): Promise<OpenedFiles> {
+  const { clock = systemClock, known } = options;
   const root = await resolveRoot(options.path);
   // The watcher starts first: what changes during the first scan is seen by one of the two.
   const watcher = watchFolder(root);
   try {
-    const { known } = options;
     const reader = new Reader(root, {
       now: clock.now,
       ...(known === undefined ? {} : { known }),
     });
-    await reader.readAll();
-    options.onBatch(reader.take());
-    return new Watch({ ...options, clock, root, reader, watcher });
+    const paths = await reader.paths();
+    return {
+      close: () => watcher.close(),
+      start: async () => {
+        await reader.readAll(paths);
+        options.onBatch(reader.take());
+        return new Watch({ ...options, clock, root, reader, watcher });
+      },
+    };
   } catch (error) {
     watcher.close();
     throw error;
   }
+}
+
+/** {@linkcode openFilesSource} and {@linkcode OpenedFiles.start} in one. */
+export async function startFilesSource(options: FilesSourceOptions): Promise<FilesSource> {
+  return await (await openFilesSource(options)).start();
 }
 
 function watchFolder({ folder, file, shown }: Root): Deno.FsWatcher {
@@ -84,103 +97,6 @@ function watchFolder({ folder, file, shown }: Root): Deno.FsWatcher {
   } catch (error) {
     const hint = "the system may be out of watches (fs.inotify.max_user_watches)";
     throw new Error(`cannot watch "${shown}": ${errorMessage(error)}; ${hint}`, { cause: error });
-  }
-}
-
-async function resolveRoot(path: string): Promise<Root> {
-  let info: Deno.FileInfo;
-  try {
-    info = await Deno.stat(path);
-  } catch (error) {
-    throw new Error(`cannot read manifests: "${path}": ${errorMessage(error)}`, { cause: error });
-  }
-  const shown = path.replace(/\/+$/, "") || "/";
-  if (info.isDirectory) return { folder: await Deno.realPath(path), shown };
-  const folder = await Deno.realPath(dirname(path));
-  return { folder, shown: dirname(path), file: join(folder, path.split("/").at(-1) ?? path) };
-}
-
-/** Files → manifest set. */
-class Reader {
-  readonly #root: Root;
-  readonly #set: ManifestSet;
-  readonly #stamps = new Map<string, FileStamp>();
-
-  constructor(root: Root, options: ManifestSetOptions) {
-    this.#root = root;
-    this.#set = new ManifestSet(options);
-  }
-
-  memory(): Map<string, Remembered> {
-    return this.#set.memory();
-  }
-
-  take(): Batch {
-    return this.#set.take();
-  }
-
-  covers(path: string): boolean {
-    if (this.#root.file !== undefined) return path === this.#root.file;
-    return isManifestName(path.slice(path.lastIndexOf("/") + 1));
-  }
-
-  async readAll(): Promise<void> {
-    for (const path of (await this.#list()).keys()) await this.read(path, "apply");
-  }
-
-  /** Paths that are different from what was read last. */
-  async scan(): Promise<string[]> {
-    const found = await this.#list();
-    const changed = [...found].filter(([path, stamp]) => {
-      const known = this.#stamps.get(path);
-      return known === undefined || !sameStamp(known, stamp);
-    }).map(([path]) => path);
-    return [...changed, ...[...this.#stamps.keys()].filter((path) => !found.has(path))];
-  }
-
-  /** Is, or was, a path a folder with manifests below it? */
-  async isFolder(path: string): Promise<boolean> {
-    const below = `${path}/`;
-    for (const known of this.#stamps.keys()) if (known.startsWith(below)) return true;
-    return await Deno.stat(path).then(({ isDirectory }) => isDirectory, () => false);
-  }
-
-  /** Reads one file. Returns true when something that it no longer has was kept for now. */
-  async read(path: string, removals: "hold" | "apply"): Promise<boolean> {
-    const name = this.#shown(path);
-    try {
-      const stamp = await stampOf(path);
-      if (stamp === undefined) return this.#gone(path, removals);
-      this.#stamps.set(path, stamp);
-      if (stamp.size > MAX_FILE_BYTES) {
-        this.#set.setUnreadable(name, `is larger than ${MAX_FILE_BYTES} bytes; split it`);
-        return false;
-      }
-      return this.#set.setFile(name, await Deno.readTextFile(path), { removals });
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return this.#gone(path, removals);
-      this.#set.setUnreadable(name, `cannot be read: ${errorMessage(error)}`);
-      return false;
-    }
-  }
-
-  #gone(path: string, removals: "hold" | "apply"): boolean {
-    if (!this.#stamps.has(path)) return false;
-    if (removals === "hold") return true;
-    this.#stamps.delete(path);
-    this.#set.removeFile(this.#shown(path));
-    return false;
-  }
-
-  async #list(): Promise<Map<string, FileStamp>> {
-    const { file, folder } = this.#root;
-    if (file === undefined) return await walkManifests(folder);
-    const stamp = await stampOf(file);
-    return new Map(stamp === undefined ? [] : [[file, stamp]]);
-  }
-
-  #shown(path: string): string {
-    return `${this.#root.shown}${path.slice(this.#root.folder.length)}`;
   }
 }
 
@@ -203,7 +119,8 @@ class Watch implements FilesSource {
   readonly #quiet = new Set<string>();
   /** Paths that came or went and are no manifests: folders among them. */
   readonly #others = new Set<string>();
-  #scan = false;
+  readonly #rolling: RollingScan;
+  #scan: "no" | "some" | "all" = "no";
   #working: Promise<void> | undefined;
   #settling: Promise<void> | undefined;
   readonly #loops: Promise<void>[];
@@ -211,11 +128,12 @@ class Watch implements FilesSource {
   constructor(options: WatchOptions) {
     const { settle = 100, rescan = 5000, logger = silentLogger } = options;
     this.#options = { ...options, settle, rescan, logger };
+    this.#rolling = new RollingScan(options.reader, SCAN_BUDGET);
     this.#loops = [this.#watch(), this.#rescan()];
   }
 
-  memory(): Map<string, Remembered> {
-    return this.#options.reader.memory();
+  takeRemembered(): RememberedChange[] {
+    return this.#options.reader.takeRemembered();
   }
 
   async close(): Promise<void> {
@@ -230,7 +148,7 @@ class Watch implements FilesSource {
         // Reading a file makes access events too.
         if (event.kind === "access") continue;
         for (const path of event.paths) this.#see(path, event.kind);
-        if (event.flag === "rescan") this.#scan = true;
+        if (event.flag === "rescan") this.#scan = "all";
         this.#work();
       }
     } catch (error) {
@@ -254,14 +172,14 @@ class Watch implements FilesSource {
     const paths = [...this.#others];
     this.#others.clear();
     for (const path of paths) {
-      if (await this.#options.reader.isFolder(path)) this.#scan = true;
+      if (await this.#options.reader.isFolder(path)) this.#scan = "all";
     }
   }
 
   async #rescan(): Promise<void> {
     const { clock, rescan } = this.#options;
     while (await this.#pause(() => clock.delay(rescan, this.#stop.signal))) {
-      this.#scan = true;
+      if (this.#scan === "no") this.#scan = "some";
       this.#work();
     }
   }
@@ -274,10 +192,10 @@ class Watch implements FilesSource {
 
   async #drain(): Promise<void> {
     while (this.#hasWork() && !this.#stop.signal.aborted) {
-      // What is known to have changed goes first: a scan looks at every file.
+      // What is known to have changed goes first.
       if (this.#queue.size === 0) {
         await this.#lookAtOthers();
-        if (this.#scan) await this.#scanNow();
+        if (this.#scan !== "no") await this.#scanNow();
       }
       const paths = [...this.#queue];
       const quiet = [...this.#quiet].filter((path) => !this.#queue.has(path));
@@ -291,7 +209,8 @@ class Watch implements FilesSource {
   }
 
   #hasWork(): boolean {
-    return this.#queue.size > 0 || this.#quiet.size > 0 || this.#others.size > 0 || this.#scan;
+    return this.#queue.size > 0 || this.#quiet.size > 0 || this.#others.size > 0 ||
+      this.#scan !== "no";
   }
 
   async #readHolding(path: string): Promise<void> {
@@ -301,9 +220,10 @@ class Watch implements FilesSource {
   }
 
   async #scanNow(): Promise<void> {
-    this.#scan = false;
+    const all = this.#scan === "all";
+    this.#scan = "no";
     try {
-      for (const path of await this.#options.reader.scan()) {
+      for (const path of await (all ? this.#rolling.whole() : this.#rolling.step())) {
         if (!this.#held.has(path)) this.#queue.add(path);
       }
     } catch (error) {

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Batch } from "../batch.ts";
+import { RollingScan } from "./rolling_scan.ts";
 import { type FilesSource, loadManifests, startFilesSource } from "./files_source.ts";
 
 function service(name: string, port = 80): string {
@@ -107,7 +108,7 @@ Deno.test("startFilesSource() watches one file by its name", async () => {
     await Deno.writeTextFile(`${folder}/one.yaml`, service("one", 81));
     await batches.until(upserts("one", 81));
     assertEquals(batches.all.some(upserts("two")), false);
-    assertEquals(source.memory().get("Service/default/one")?.generation, 2);
+    assertEquals(new Map(source.takeRemembered()).get("Service/default/one")?.generation, 2);
   } finally {
     await source.close();
     await Deno.remove(folder, { recursive: true });
@@ -116,4 +117,22 @@ Deno.test("startFilesSource() watches one file by its name", async () => {
 
 Deno.test("loadManifests() names a path that is not there", async () => {
   await assertRejects(() => loadManifests("/nonexistent/manifests"), Error, "/nonexistent");
+});
+
+Deno.test("RollingScan looks at a few files at a time, and in the end at all of them", async () => {
+  const paths = ["a", "b", "c", "d", "e"];
+  const looked: string[][] = [];
+  const scan = new RollingScan({
+    paths: () => Promise.resolve([...paths]),
+    changed: (some) => {
+      looked.push([...some]);
+      return Promise.resolve([...some]);
+    },
+  }, 2);
+  for (let i = 0; i < 3; i++) await scan.step();
+  assertEquals(looked.map(({ length }) => length), [2, 2, 1]);
+  assertEquals(looked.flat().sort(), paths);
+  paths.push("f");
+  assertEquals((await scan.step()).includes("f"), true);
+  assertEquals((await scan.whole()).length, 6);
 });

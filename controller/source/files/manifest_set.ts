@@ -35,8 +35,6 @@ interface FileState {
 interface Emitted {
   object: KubeObject;
   signature: string;
-  /** Hash of the signature, once somebody asked. */
-  hash?: string;
 }
 
 export interface SetFileOptions {
@@ -56,6 +54,9 @@ export interface Remembered {
   content: string;
 }
 
+/** An object and what is to be remembered of it; undefined when it is gone. */
+export type RememberedChange = readonly [key: string, remembered: Remembered | undefined];
+
 export interface ManifestSetOptions {
   /** Milliseconds since the epoch: the age of objects without creationTimestamp. */
   now: () => number;
@@ -72,6 +73,12 @@ export class ManifestSet {
   /** Namespace → number of object keys in it. */
   readonly #namespaces = new Map<string, number>();
   readonly #dirty = new Set<string>();
+  /** Files that have problems. */
+  readonly #troubled = new Set<string>();
+  /** Object keys that several files have. */
+  readonly #repeated = new Set<string>();
+  /** Object keys of which something is to be remembered that was not told yet. */
+  readonly #unremembered = new Set<string>();
 
   readonly #known: ReadonlyMap<string, Remembered>;
   readonly #crds = new CrdSet();
@@ -82,18 +89,19 @@ export class ManifestSet {
   }
 
   /**
-   * What a later run needs to count on: pass it as `known`. Without Secrets, because it is written
-   * to disk and even a hash of a Secret has no place there; nothing counts their generations.
+   * What a later run needs to count on, as far as it is new since the last call: pass all of it as
+   * `known`. Without Secrets, because it is written to disk and even a hash of a Secret has no place
+   * there; nothing counts their generations.
    */
-  memory(): Map<string, Remembered> {
-    const memory = new Map<string, Remembered>();
-    for (const [key, emitted] of this.#emitted) {
-      const { object, signature } = emitted;
-      if (object.kind === "Secret") continue;
-      const { generation, created } = object.meta;
-      memory.set(key, { generation, created, content: emitted.hash ??= hashOf(signature) });
-    }
-    return memory;
+  takeRemembered(): RememberedChange[] {
+    const changes = [...this.#unremembered].map((key): RememberedChange => {
+      const emitted = this.#emitted.get(key);
+      if (emitted === undefined) return [key, undefined];
+      const { generation, created } = emitted.object.meta;
+      return [key, { generation, created, content: hashOf(emitted.signature) }];
+    });
+    this.#unremembered.clear();
+    return changes;
   }
 
   /** Names of the files that are there. */
@@ -170,15 +178,21 @@ export class ManifestSet {
       if (entry === undefined) {
         if (previous !== undefined) batch.deletes.push(key);
         this.#emitted.delete(key);
+        this.#remember(key);
         continue;
       }
       const next = this.#stored(entry, previous);
       if (next === previous) continue;
       this.#emitted.set(key, next);
+      this.#remember(key);
       batch.upserts.push(next.object);
     }
     this.#dirty.clear();
     return batch;
+  }
+
+  #remember(key: string): void {
+    if (!key.startsWith("Secret/")) this.#unremembered.add(key);
   }
 
   /** Counts generations and ages as an API server does. */
@@ -187,7 +201,7 @@ export class ManifestSet {
     const remembered = this.#known.get(keyOf(object));
     const before = previous?.object.meta ?? remembered;
     const same = previous === undefined
-      ? remembered?.content === hashOf(signature)
+      ? remembered !== undefined && remembered.content === hashOf(signature)
       : previous.signature === signature;
     const created = entry.created ?? before?.created ?? Math.floor(this.#now() / 1000);
     if (
@@ -210,6 +224,8 @@ export class ManifestSet {
     const after = state?.entries ?? new Map<string, Entry>();
     if (state === undefined) this.#files.delete(file);
     else this.#files.set(file, state);
+    if (state !== undefined && state.problems.length > 0) this.#troubled.add(file);
+    else this.#troubled.delete(file);
     for (const [key, entry] of before) {
       if (after.get(key) === entry) continue;
       this.#dirty.add(key);
@@ -224,7 +240,11 @@ export class ManifestSet {
 
   #own(key: string, file: string): void {
     const owners = this.#owners.get(key);
-    if (owners !== undefined) return void owners.add(file);
+    if (owners !== undefined) {
+      owners.add(file);
+      this.#repeated.add(key);
+      return;
+    }
     this.#owners.set(key, new Set([file]));
     this.#countNamespace(key, 1);
   }
@@ -232,6 +252,7 @@ export class ManifestSet {
   #disown(key: string, file: string): void {
     const owners = this.#owners.get(key);
     owners?.delete(file);
+    if (owners === undefined || owners.size < 2) this.#repeated.delete(key);
     if (owners === undefined || owners.size > 0) return;
     this.#owners.delete(key);
     this.#countNamespace(key, -1);
@@ -256,9 +277,9 @@ export class ManifestSet {
   }
 
   #problems(): Problem[] {
-    const problems = [...this.#files.values()].flatMap((state) => state.problems);
-    for (const [key, owners] of this.#owners) {
-      if (owners.size < 2) continue;
+    const problems = [...this.#troubled].flatMap((file) => this.#files.get(file)?.problems ?? []);
+    for (const key of this.#repeated) {
+      const owners = this.#owners.get(key) ?? new Set();
       const winner = firstOf(owners);
       for (const file of owners) {
         const place = this.#files.get(file)?.entries.get(key)?.place;

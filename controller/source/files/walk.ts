@@ -1,7 +1,7 @@
 /** The manifest files under a path. */
 
 /** More files than this are refused: a wrong folder was named. */
-export const MAX_FILES = 20_000;
+const MAX_FILES = 20_000;
 
 /** Identity of a file's content without reading it. */
 export interface FileStamp {
@@ -16,21 +16,19 @@ export function isManifestName(name: string): boolean {
 }
 
 /**
- * Absolute paths of all manifests under a directory with their stamps. Links to files are followed
- * (mounted ConfigMaps are links), links to directories are not. Throws when a directory cannot be
- * listed, so that a failed list is never taken for an empty one.
+ * Absolute paths of everything under a directory that is named like a manifest. Links to files are
+ * followed (mounted ConfigMaps are links), links to directories are not. Throws when a directory
+ * cannot be listed, so that a failed list is never taken for an empty one.
  */
-export async function walkManifests(root: string): Promise<Map<string, FileStamp>> {
-  const found = new Map<string, FileStamp>();
+export async function listManifests(root: string): Promise<string[]> {
+  const found: string[] = [];
   const pending = [root];
   for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
-    for await (const entry of Deno.readDir(folder)) {
-      const path = `${folder}/${entry.name}`;
-      if (entry.isDirectory && !entry.name.startsWith(".")) pending.push(path);
-      if (entry.isDirectory || !isManifestName(entry.name)) continue;
-      const stamp = await stampOf(path);
-      if (stamp !== undefined) found.set(path, stamp);
-      if (found.size > MAX_FILES) {
+    for await (const { name, isDirectory } of Deno.readDir(folder)) {
+      if (isDirectory && !name.startsWith(".")) pending.push(`${folder}/${name}`);
+      if (isDirectory || !isManifestName(name)) continue;
+      found.push(`${folder}/${name}`);
+      if (found.length > MAX_FILES) {
         throw new Error(`${root} has more than ${MAX_FILES} manifests; name a smaller folder`);
       }
     }
@@ -51,6 +49,7 @@ export async function stampOf(path: string): Promise<FileStamp | undefined> {
   }
 }
 
-export function sameStamp(a: FileStamp, b: FileStamp): boolean {
+export function sameStamp(a: FileStamp | undefined, b: FileStamp | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
   return a.mtime === b.mtime && a.size === b.size && a.inode === b.inode;
 }

@@ -6,7 +6,7 @@ import { CrdSet, crdVersions } from "./crd_set.ts";
 import { type JsonSchema, schemaOf } from "./json_schema.ts";
 
 const GATEWAY = "gateway.networking.k8s.io";
-const CORE = ["Service", "EndpointSlice", "Secret", "Namespace"];
+const CORE = ["Service", "EndpointSlice", "Secret", "Namespace", "ConfigMap"];
 
 function admit(crds: CrdSet, value: unknown, kind: string) {
   const found: Finding[] = [];

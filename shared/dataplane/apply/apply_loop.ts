@@ -21,7 +21,7 @@ import type { ApplyHooks } from "./hooks.ts";
 import type { LastGood } from "./last_good.ts";
 import { replayCopy, type ReplayedScope } from "./replay_copy.ts";
 import { ScopeFollower } from "./scope_follower.ts";
-import type { ApplyTarget, VerifiedSnapshot } from "./types.ts";
+import type { ApplyTarget, Swap, VerifiedSnapshot } from "./types.ts";
 import { ValueStore } from "./value_store.ts";
 
 export interface ApplyLoopOptions {
@@ -212,6 +212,7 @@ export class ApplyLoop {
         this.#refusals.delete(scope);
         const age = time === 0 ? 0 : this.#clock.now() - time;
         hooks?.onSwap?.({ scope, version, digest, degraded, milliseconds, age });
+        this.#tellHeld();
         this.#log.info("swap", { scope, version, digest, degraded });
         this.#changed();
       },
@@ -221,14 +222,14 @@ export class ApplyLoop {
     });
   }
 
-  #prepareScope(snapshot: VerifiedSnapshot): () => void {
+  async #prepareScope(snapshot: VerifiedSnapshot): Promise<Swap> {
     const { scope, resources, changed } = snapshot;
     const before = this.#served.get(scope);
-    const swap = this.#options.target.prepare(snapshot);
+    const swap = await this.#options.target.prepare(snapshot);
     this.#values.retain(resources, changed);
-    return () => {
+    return async () => {
       if (this.#closing.signal.aborted) return;
-      swap();
+      await swap();
       this.#served.set(scope, resources);
       if (before !== undefined) this.#values.release(before, changed);
     };
@@ -263,8 +264,15 @@ export class ApplyLoop {
     if (before !== undefined) this.#values.release(before, undefined);
     this.#options.lastGood?.dropScope(scope);
     this.#options.hooks?.onScopeRemoved?.(scope);
+    this.#tellHeld();
     this.#log.info("scope_removed", { scope });
     this.#changed();
+  }
+
+  #tellHeld(): void {
+    let held = 0;
+    for (const resources of this.#served.values()) held += resources.size;
+    this.#options.hooks?.onHeld?.(held);
   }
 
   #refused(subject: string, error: RefusalError, version?: number): void {

@@ -18,6 +18,8 @@ export interface ApplyHooks {
     milliseconds: number;
   }): void;
   onScopeRemoved?(scope: string): void;
+  /** After a swap or a removal: resources of all scopes that are served. */
+  onHeld?(resources: number): void;
   onReady?(): void;
   /** Last-value data was taken over. */
   onValue?(kind: LastValue["kind"]): void;

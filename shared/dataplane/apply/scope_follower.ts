@@ -16,12 +16,13 @@ import type { Need } from "../../snapshot/messages.ts";
 import { RefusalError } from "../../snapshot/refusal.ts";
 import { type ScopeState, type VerifiedMessage, verifySnapshot } from "../../snapshot/verify.ts";
 import type { EpochFollower } from "./epoch_follower.ts";
-import type { VerifiedSnapshot } from "./types.ts";
+import type { Swap, VerifiedSnapshot } from "./types.ts";
 
 /** A broken chain is mended from a checkpoint at most this often, ms. */
 const RESYNC_INTERVAL = 5000;
 
-export interface Swap {
+/** A swap that took place. */
+export interface Swapped {
   snapshot: VerifiedSnapshot;
   degraded: boolean;
   milliseconds: number;
@@ -38,11 +39,11 @@ export interface ScopeFollowerOptions {
   clock: Clock;
   /** The verified local copy: nothing older is taken, and it serves while the bus is away. */
   copy?: { state: ScopeState; needs: readonly Need[] };
-  /** Compiles; throws when it cannot. The returned function swaps. */
-  prepare(snapshot: VerifiedSnapshot): () => void;
+  /** Compiles; throws or rejects when it cannot. */
+  prepare(snapshot: VerifiedSnapshot): Swap | Promise<Swap>;
   /** Waits, bounded, for data; false = not all of it came. */
   waitFor(needs: readonly Need[]): Promise<boolean>;
-  onSwap(swap: Swap): void;
+  onSwap(swapped: Swapped): void;
   onRefused(error: RefusalError, version: number | undefined): void;
   /** A message verified: material for the local copy. */
   onVerified(message: SignedMessage, type: "delta" | "checkpoint"): void;
@@ -178,9 +179,8 @@ export class ScopeFollower {
       this.#needs = payload.needs;
       return;
     }
-    if (this.#applied !== undefined && this.#changed !== undefined) {
-      for (const id of changed) this.#changed.add(id);
-    }
+    // Undefined until a swap has begun: the first one hands over everything.
+    if (this.#changed !== undefined) { for (const id of changed) this.#changed.add(id); }
     this.#needs = [...this.#needs, ...payload.needs];
   }
 
@@ -220,20 +220,23 @@ export class ScopeFollower {
       resources,
       ...(changed === undefined ? {} : { changed }),
     };
-    let swap: () => void;
+    // What comes from here on belongs to the next swap.
+    this.#changed = new Set();
+    this.#needs = [];
+    let swap: Swap;
     try {
-      swap = prepare(snapshot);
+      swap = await prepare(snapshot);
     } catch (error) {
       this.#unfit = key;
+      // The next version is compiled from what is in force, so it changes this one's objects too.
+      this.#changed = changed?.union(this.#changed ?? changed);
+      this.#needs = [...needs, ...this.#needs];
       const message = error instanceof Error ? error.message : String(error);
       return this.#options.onRefused(new RefusalError("compile", message), version);
     }
-    // What comes during the wait belongs to the next swap.
-    this.#changed = new Set();
-    this.#needs = [];
     const degraded = !(await waitFor(needs));
     if (this.#closed) return;
-    swap();
+    await swap();
     this.#applied = state;
     this.#degraded = degraded;
     const milliseconds = clock.monotonic() - began;

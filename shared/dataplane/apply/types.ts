@@ -25,13 +25,17 @@ export interface OpenedCertificate {
   fingerprint: string;
 }
 
+/** Puts what was prepared in force. */
+export type Swap = () => void | Promise<void>;
+
 /** The data plane, as the apply loop sees it. */
 export interface ApplyTarget {
   /**
-   * Compiles now, so that content that cannot be compiled is refused (throws) before anything is
-   * swapped; the returned function swaps and must not throw.
+   * Compiles now, so that content that cannot be compiled is refused (throws or rejects) before
+   * anything is swapped. The returned function swaps; it neither throws nor rejects, and what it
+   * returns is settled once all of the data plane has swapped.
    */
-  prepare(snapshot: VerifiedSnapshot): () => void;
+  prepare(snapshot: VerifiedSnapshot): Swap | Promise<Swap>;
   /** A scope is gone (tombstone): close its sockets and drop its table. */
   removeScope(scope: string): void;
   setEndpoints(key: string, set: EndpointSet): void;

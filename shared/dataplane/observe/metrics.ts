@@ -1,5 +1,6 @@
 /** The proxy's metrics: own counters, handed to prom-client when somebody scrapes. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { MetricObjectWithValues, MetricValue } from "prom-client";
 import type { Clock } from "../../lib/clock.ts";
 import type { AccessLog } from "./access_log.ts";
 import { DURATION_BOUNDS, type DurationHistogram } from "./histogram.ts";
@@ -16,6 +17,9 @@ export interface ProxyMetricsOptions {
   accessLog?: Pick<AccessLog, "dropped"> | null;
 }
 
+/** One metric with its samples, structured-cloneable. */
+export type MetricData = Omit<MetricObjectWithValues<MetricValue<string>>, "collect">;
+
 /** A scope's snapshot in force. */
 interface SnapshotState {
   version: number;
@@ -26,6 +30,8 @@ interface SnapshotState {
 /** One registry per proxy, prefix `lgw_`. */
 export class ProxyMetrics {
   readonly requests: RequestStats;
+  /** Workers that ended and were started again. */
+  workerRestarts = 0;
   readonly registry: Registry = new Registry();
   readonly #snapshots = new Map<string, SnapshotState>();
   readonly #applyErrors: Counter<"reason">;
@@ -129,6 +135,11 @@ export class ProxyMetrics {
       );
     }
     this.#counter(
+      "lgw_proxy_worker_restarts_total",
+      "Workers that ended by themselves and were started again",
+      () => this.workerRestarts,
+    );
+    this.#counter(
       "lgw_proxy_series_overflow_total",
       "Series counted under __other__",
       () => stats.overflow,
@@ -147,6 +158,8 @@ export class ProxyMetrics {
       name: "lgw_snapshot_version",
       help: "Version of the snapshot in force",
       labelNames: ["scope"],
+      // Of workers the one that is behind counts.
+      aggregator: "min",
       registers,
       collect() {
         this.reset();
@@ -157,6 +170,7 @@ export class ProxyMetrics {
       name: "lgw_snapshot_age_seconds",
       help: "Time since the snapshot in force was swapped in",
       labelNames: ["scope"],
+      aggregator: "max",
       registers,
       collect() {
         this.reset();
@@ -181,6 +195,18 @@ export class ProxyMetrics {
   /** A snapshot was refused. */
   applyError(reason: string): void {
     this.#applyErrors.inc({ reason });
+  }
+
+  /** Every metric as data, to be summed with those of other workers. */
+  async json(): Promise<MetricData[]> {
+    const metrics = await this.registry.getMetricsAsJSON();
+    return metrics.map(({ name, help, type, aggregator, values }) => ({
+      name,
+      help,
+      type,
+      aggregator,
+      values,
+    }));
   }
 
   /** The exposition text (Prometheus text format 0.0.4) and its content type. */
@@ -248,12 +274,16 @@ class OwnHistogram extends Histogram<string> {
     this.#help = options.help;
   }
 
-  /** What prom-client reads, for every format. */
+  /** What prom-client reads, for text and data alike. */
   getForPromString() {
-    const values: { labels: Record<string, string | number>; value: number; metricName: string }[] =
-      [];
+    const values: {
+      labels: Record<string, string | number>;
+      sharedLabels: Record<string, string>;
+      value: number;
+      metricName: string;
+    }[] = [];
     const sample = (suffix: string, labels: Record<string, string | number>, value: number) =>
-      values.push({ labels, value, metricName: `${this.#name}_${suffix}` });
+      values.push({ labels, sharedLabels: {}, value, metricName: `${this.#name}_${suffix}` });
     for (const [gateway, histogram] of this.#samples()) {
       let total = 0;
       for (let i = 0; i < DURATION_BOUNDS.length; i++) {

@@ -38,7 +38,7 @@ type Accepted =
 export interface ListenersOptions {
   /** Address that every port is bound on. */
   bindAddress: string;
-  /** Bind with SO_REUSEPORT, so that several processes or workers share each port. */
+  /** Other workers of this proxy bind the same ports and share the connections. Default false. */
   reusePort?: boolean;
   connections: OpenConnections;
   /** Milliseconds for a TLS handshake, or for the first bytes of a plaintext connection. */
@@ -307,6 +307,7 @@ export class Listeners {
     const { certificates, deadlines, handshakeTimeout, onHandshakeFailure, log, connections } =
       this.#options;
     return listenTls({
+      reusePort: this.#options.reusePort ?? false,
       hostname: this.#options.bindAddress,
       port: socket.fleetPort,
       deadlines,

@@ -7,8 +7,8 @@ export interface TcpServerOptions {
   hostname: string;
   /** 0 = any free port. */
   port: number;
-  /** SO_REUSEPORT: needs `--unstable-net`. */
-  reusePort: boolean;
+  /** Share the port with others that do the same (SO_REUSEPORT). Default false. */
+  reusePort?: boolean;
   log: Logger;
   onConnection: (connection: Deno.TcpConn) => void;
   /** False closes a new connection at once. */
@@ -21,6 +21,7 @@ const ACCEPT_PAUSE = 50;
 /** Binds and accepts. Throws when the address cannot be bound. */
 export function bindTcp(options: TcpServerOptions): BoundSocket {
   const { hostname, port, reusePort } = options;
+  // Naming the option at all takes the flag for unstable network features.
   const listener = Deno.listen({ hostname, port, ...(reusePort ? { reusePort } : {}) });
   let closed = false;
   let failing = false;

@@ -141,8 +141,11 @@ export async function readAll(conn: Deno.Conn): Promise<string> {
       text += decoder.decode(buffer.subarray(0, n), { stream: true });
     }
   } catch (error) {
-    // A peer that closes without close_notify ends the stream too.
-    if (!(error instanceof Deno.errors.UnexpectedEof)) throw error;
+    // A peer that closes without close_notify ends the stream too; one that closes before it read
+    // everything resets the connection.
+    const ended = error instanceof Deno.errors.UnexpectedEof ||
+      error instanceof Deno.errors.ConnectionReset;
+    if (!ended) throw error;
   }
   conn.close();
   return text;

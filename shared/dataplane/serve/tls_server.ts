@@ -27,6 +27,8 @@ export interface TlsServerOptions {
   hostname: string;
   /** 0 = any free port. */
   port: number;
+  /** Share the port with others that do the same (SO_REUSEPORT). Default false. */
+  reusePort?: boolean;
   /** The certificate for a server name; undefined closes the handshake. */
   certificateFor: (serverName: string) => SecureContext | undefined;
   onConnection: (connection: TlsConnection) => void;
@@ -122,13 +124,15 @@ export function listenTls(options: TlsServerOptions): Promise<BoundSocket> {
   });
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(options.port, options.hostname, () => {
+    const { port, hostname: host, reusePort } = options;
+    const address = { port, host, ...(reusePort ? { reusePort } : {}) };
+    server.listen(address, () => {
       server.off("error", reject);
       // Without a listener an `error` event would end the process.
       server.on("error", (error: Error) => options.onError?.(error));
-      const address = server.address();
+      const bound = server.address();
       resolve({
-        port: typeof address === "object" && address !== null ? address.port : options.port,
+        port: typeof bound === "object" && bound !== null ? bound.port : port,
         close: () => {
           // Its callback waits for every connection to end; the socket itself closes at once.
           server.close();

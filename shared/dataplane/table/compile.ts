@@ -1,4 +1,5 @@
 import type { ListenerResource, Resources } from "../../snapshot/schema.ts";
+import { LayeredMap } from "./layered_map.ts";
 import { CompiledPort, compilePorts } from "./ports.ts";
 import { candidatesOf, compileRoute, refersTo } from "./routes.ts";
 import type { CompiledRoute } from "./routes.ts";
@@ -25,7 +26,7 @@ class CompiledTable implements RouteTable {
     readonly ports: ReadonlyMap<number, CompiledPort>,
     readonly parts: {
       readonly listeners: ReadonlyMap<string, TableListener>;
-      readonly routes: ReadonlyMap<string, CompiledRoute>;
+      readonly routes: LayeredMap<CompiledRoute>;
     },
   ) {
     this.scope = scope;
@@ -79,7 +80,7 @@ function compileAll(input: TableInput): CompiledTable {
     }
   }
   const ports = compilePorts(listeners.values(), (listener) => candidates.get(listener) ?? []);
-  return new CompiledTable(input, ports, { listeners, routes });
+  return new CompiledTable(input, ports, { listeners, routes: LayeredMap.of(routes) });
 }
 
 /** The listeners of the snapshot that a route names; throws when one is not there. */
@@ -106,24 +107,27 @@ function update(
 ): CompiledTable {
   const { resources } = input;
   const { listeners } = previous.parts;
-  const routes = new Map(previous.parts.routes);
+  const routes = new Map<string, CompiledRoute | undefined>();
   const changes: RouteChange[] = [];
   for (const id of touchedRoutes(previous, changed)) {
     const resource = resources.get(id);
-    const before = routes.get(id);
+    const before = previous.parts.routes.get(id);
     const after = resource?.kind === "httproute"
       ? compileRoute(id, resource, resources)
       : undefined;
-    if (after === undefined) routes.delete(id);
-    else routes.set(id, after);
-    if (before !== undefined || after !== undefined) changes.push({ before, after });
+    if (before === undefined && after === undefined) continue;
+    routes.set(id, after);
+    changes.push({ before, after });
   }
   const ports = new Map(previous.ports);
   for (const [number, port] of ports) {
     const updated = updatePort(port, { changes, listeners });
     if (updated !== port) ports.set(number, updated);
   }
-  return new CompiledTable(input, ports, { listeners, routes });
+  return new CompiledTable(input, ports, {
+    listeners,
+    routes: previous.parts.routes.with(routes),
+  });
 }
 
 /** Routes that changed themselves, and routes that refer to a cluster that did. */
@@ -134,7 +138,9 @@ function touchedRoutes(previous: CompiledTable, changed: ReadonlySet<string>): S
     [...changed].filter((id) => previous.resources.get(id)?.kind === "cluster"),
   );
   if (clusters.size > 0) {
-    for (const [id, route] of previous.parts.routes) if (refersTo(route, clusters)) touched.add(id);
+    for (const [id, route] of previous.parts.routes.entries()) {
+      if (refersTo(route, clusters)) touched.add(id);
+    }
   }
   return touched;
 }

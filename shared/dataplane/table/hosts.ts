@@ -4,28 +4,41 @@
  * Gateway API, HTTPRouteSpec.hostnames and Listener.hostname.
  */
 import { compareHostnames, comparePrecedence } from "./precedence.ts";
+import { LayeredMap } from "./layered_map.ts";
 import { PathIndex } from "./paths.ts";
 import type { CandidateChange } from "./paths.ts";
 import { LazyQuery } from "./match.ts";
 import type { Candidate, RouteRequest, TableListener } from "./types.ts";
 
-/** Values by hostname pattern. */
+/** Values by hostname pattern. Immutable. */
 class HostMap<T> {
-  #exact = new Map<string, T>();
+  readonly #exact: LayeredMap<T>;
   /** Key: the wildcard without its star, `.example.com`. */
-  #suffixes = new Map<string, T>();
-  #any: T | undefined;
-  /** A host may be as long as a head: only what can be in the map is cut out and hashed. */
-  #longestSuffix = 0;
+  readonly #suffixes: LayeredMap<T>;
+  readonly #any: T | undefined;
+  /**
+   * A host may be as long as a head: only what can be in the map is cut out and hashed. May be longer
+   * than what is left: a bound, not a promise.
+   */
+  readonly #longestSuffix: number;
 
-  copy(): HostMap<T> {
-    const copy = new HostMap<T>();
-    copy.#exact = new Map(this.#exact);
-    copy.#suffixes = new Map(this.#suffixes);
-    copy.#any = this.#any;
-    // May be longer than what is left: a bound, not a promise.
-    copy.#longestSuffix = this.#longestSuffix;
-    return copy;
+  private constructor(
+    parts: {
+      exact: LayeredMap<T>;
+      suffixes: LayeredMap<T>;
+      any: T | undefined;
+      longestSuffix: number;
+    },
+  ) {
+    this.#exact = parts.exact;
+    this.#suffixes = parts.suffixes;
+    this.#any = parts.any;
+    this.#longestSuffix = parts.longestSuffix;
+  }
+
+  static empty<T>(): HostMap<T> {
+    const none = () => LayeredMap.of<T>(new Map());
+    return new HostMap({ exact: none(), suffixes: none(), any: undefined, longestSuffix: 0 });
   }
 
   get(hostname: string): T | undefined {
@@ -35,18 +48,25 @@ class HostMap<T> {
       : this.#exact.get(hostname);
   }
 
-  set(hostname: string, value: T): void {
-    if (hostname === "") this.#any = value;
-    else if (hostname.startsWith("*.")) {
-      this.#suffixes.set(hostname.slice(1), value);
-      this.#longestSuffix = Math.max(this.#longestSuffix, hostname.length - 1);
-    } else this.#exact.set(hostname, value);
-  }
-
-  delete(hostname: string): void {
-    if (hostname === "") this.#any = undefined;
-    else if (hostname.startsWith("*.")) this.#suffixes.delete(hostname.slice(1));
-    else this.#exact.delete(hostname);
+  /** The map with other values; undefined takes a hostname out. */
+  with(values: ReadonlyMap<string, T | undefined>): HostMap<T> {
+    const exact = new Map<string, T | undefined>();
+    const suffixes = new Map<string, T | undefined>();
+    let any = this.#any;
+    let longestSuffix = this.#longestSuffix;
+    for (const [hostname, value] of values) {
+      if (hostname === "") any = value;
+      else if (hostname.startsWith("*.")) {
+        suffixes.set(hostname.slice(1), value);
+        longestSuffix = Math.max(longestSuffix, hostname.length - 1);
+      } else exact.set(hostname, value);
+    }
+    return new HostMap({
+      exact: this.#exact.with(exact),
+      suffixes: this.#suffixes.with(suffixes),
+      any,
+      longestSuffix,
+    });
   }
 
   /** Calls `visit` with each value whose hostname matches, most specific first, until it answers. */
@@ -78,7 +98,7 @@ class HostMap<T> {
 
 /** Picks the listener of a port for a host: the most specific hostname that matches. */
 export class ListenerIndex {
-  readonly #map = new HostMap<TableListener>();
+  readonly #map: HostMap<TableListener>;
   /** Most specific hostname first. */
   readonly sorted: readonly TableListener[];
 
@@ -87,11 +107,11 @@ export class ListenerIndex {
       compareHostnames(a.hostname, b.hostname) || (a.name < b.name ? -1 : 1)
     );
     // In order of specificity and name, so that of two equal hostnames the first stays.
+    const byHost = new Map<string, TableListener>();
     for (const listener of this.sorted) {
-      if (this.#map.get(listener.hostname) === undefined) {
-        this.#map.set(listener.hostname, listener);
-      }
+      if (!byHost.has(listener.hostname)) byHost.set(listener.hostname, listener);
     }
+    this.#map = HostMap.empty<TableListener>().with(byHost);
   }
 
   find(host: string): TableListener | undefined {
@@ -108,12 +128,11 @@ export class HostIndex {
   }
 
   static of(candidates: Iterable<Candidate>): HostIndex {
-    return new HostIndex(new HostMap()).with({ removed: [], added: candidates });
+    return new HostIndex(HostMap.empty<PathIndex>()).with({ removed: [], added: candidates });
   }
 
   /** The index without some candidates and with others; untouched hostnames are shared. */
   with({ removed, added }: CandidateChange): HostIndex {
-    const map = this.#map.copy();
     const byHost = new Map<string, { removed: Candidate[]; added: Candidate[] }>();
     const changeOf = (hostname: string) => {
       let change = byHost.get(hostname);
@@ -122,12 +141,12 @@ export class HostIndex {
     };
     for (const candidate of removed) changeOf(candidate.hostname).removed.push(candidate);
     for (const candidate of added) changeOf(candidate.hostname).added.push(candidate);
+    const changed = new Map<string, PathIndex | undefined>();
     for (const [hostname, change] of byHost) {
-      const paths = (map.get(hostname) ?? PathIndex.EMPTY).with(change);
-      if (paths.size === 0) map.delete(hostname);
-      else map.set(hostname, paths);
+      const paths = (this.#map.get(hostname) ?? PathIndex.EMPTY).with(change);
+      changed.set(hostname, paths.size === 0 ? undefined : paths);
     }
-    return new HostIndex(map);
+    return new HostIndex(this.#map.with(changed));
   }
 
   /** The candidate of highest precedence that matches; a host without one falls to the next. */

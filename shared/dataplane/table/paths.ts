@@ -3,6 +3,7 @@
  * is asked from the longest path element downwards. Gateway API, HTTPPathMatch: prefixes match by
  * whole path elements and a trailing slash does not count.
  */
+import { LayeredMap } from "./layered_map.ts";
 import { matchesRest } from "./match.ts";
 import type { LazyQuery } from "./match.ts";
 import { comparePrecedence } from "./precedence.ts";
@@ -17,13 +18,13 @@ export interface CandidateChange {
   added: Iterable<Candidate>;
 }
 
-type Buckets = Map<string, readonly Candidate[]>;
+type Buckets = LayeredMap<readonly Candidate[]>;
 
 /** Immutable; every bucket is in order of precedence. */
 export class PathIndex {
   static readonly EMPTY = new PathIndex({
-    exact: new Map(),
-    prefixes: new Map(),
+    exact: LayeredMap.of<readonly Candidate[]>(new Map()),
+    prefixes: LayeredMap.of<readonly Candidate[]>(new Map()),
     lengths: new Set(),
   });
   readonly #exact: Buckets;
@@ -54,34 +55,34 @@ export class PathIndex {
 
   /** The index without some candidates and with others; untouched buckets are shared. */
   with({ removed, added }: CandidateChange): PathIndex {
-    const exact: Buckets = new Map(this.#exact);
-    const prefixes: Buckets = new Map(this.#prefixes);
     const lengths = new Set(this.#lengths);
-    const bucketsOf = ({ pathType }: Candidate) => pathType === "exact" ? exact : prefixes;
-    for (const candidate of removed) {
-      const buckets = bucketsOf(candidate);
-      const left = (buckets.get(candidate.path) ?? []).filter((other) => !isSame(other, candidate));
-      if (left.length === 0) buckets.delete(candidate.path);
-      else buckets.set(candidate.path, left);
-    }
-    const grown = new Map<Buckets, Map<string, Candidate[]>>([
-      [exact, new Map()],
-      [prefixes, new Map()],
-    ]);
-    for (const candidate of added) {
-      const buckets = bucketsOf(candidate);
-      const own = grown.get(buckets) as Map<string, Candidate[]>;
-      let bucket = own.get(candidate.path);
+    const touched = {
+      exact: new Map<string, Candidate[]>(),
+      prefix: new Map<string, Candidate[]>(),
+    };
+    const bucketOf = ({ pathType, path }: Candidate): Candidate[] => {
+      const own = touched[pathType];
+      let bucket = own.get(path);
       if (bucket === undefined) {
-        own.set(candidate.path, bucket = [...buckets.get(candidate.path) ?? []]);
+        const before = pathType === "exact" ? this.#exact : this.#prefixes;
+        own.set(path, bucket = [...before.get(path) ?? []]);
       }
-      bucket.push(candidate);
+      return bucket;
+    };
+    for (const candidate of removed) {
+      const bucket = bucketOf(candidate);
+      const at = bucket.findIndex((other) => isSame(other, candidate));
+      if (at >= 0) bucket.splice(at, 1);
+    }
+    for (const candidate of added) {
+      bucketOf(candidate).push(candidate);
       if (candidate.pathType === "prefix") lengths.add(candidate.path.length);
     }
-    for (const [buckets, own] of grown) {
-      for (const [path, bucket] of own) buckets.set(path, bucket.sort(comparePrecedence));
-    }
-    return new PathIndex({ exact, prefixes, lengths });
+    return new PathIndex({
+      exact: this.#exact.with(inOrder(touched.exact)),
+      prefixes: this.#prefixes.with(inOrder(touched.prefix)),
+      lengths,
+    });
   }
 
   find(request: RouteRequest, query: LazyQuery): Candidate | undefined {
@@ -110,6 +111,18 @@ export class PathIndex {
       ...[...this.#prefixes.values()].flat(),
     ];
   }
+}
+
+/** Buckets in order of precedence; empty ones go. */
+function inOrder(
+  buckets: ReadonlyMap<string, Candidate[]>,
+): Map<string, readonly Candidate[] | undefined> {
+  return new Map(
+    [...buckets].map(([path, bucket]) => [
+      path,
+      bucket.length === 0 ? undefined : bucket.sort(comparePrecedence),
+    ]),
+  );
 }
 
 /** Is it the same match of the same rule? */

@@ -1,0 +1,48 @@
+/** Load at a fixed rate: a request is due when it is due, whatever the earlier ones do. */
+import type { Client, ClientKind } from "./clients.ts";
+
+/** Kept connections of one kind; more are opened when all of them are busy. */
+const KEPT = 8;
+
+export interface LoadOptions {
+  /** Requests per second. */
+  rate: number;
+  kinds: readonly ClientKind[];
+  /** Sends one request and judges the answer. Never rejects. */
+  ask: (client: Client, kind: ClientKind) => Promise<void>;
+  signal: AbortSignal;
+}
+
+/** Runs until the signal aborts and every request has its answer. */
+export async function runLoad({ rate, kinds, ask, signal }: LoadOptions): Promise<void> {
+  const idle = new Map(kinds.map((kind) => [kind, [] as Client[]]));
+  const running = new Set<Promise<void>>();
+  const credit = new Map(kinds.map((kind) => [kind, 0]));
+  const total = kinds.reduce((sum, { share }) => sum + share, 0);
+  /** The kind that is furthest behind its share. */
+  const next = (): ClientKind => {
+    let best = kinds[0] as ClientKind;
+    for (const kind of kinds) {
+      credit.set(kind, (credit.get(kind) ?? 0) + kind.share);
+      if ((credit.get(kind) ?? 0) > (credit.get(best) ?? 0)) best = kind;
+    }
+    credit.set(best, (credit.get(best) ?? 0) - total);
+    return best;
+  };
+  const begin = performance.now();
+  for (let i = 0; !signal.aborted; i++) {
+    const wait = begin + i * 1000 / rate - performance.now();
+    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    const kind = next();
+    const kept = idle.get(kind) ?? [];
+    const client = (kind.keep ? kept.pop() : undefined) ?? kind.open();
+    const request = ask(client, kind).finally(() => {
+      if (kind.keep && kept.length < KEPT) kept.push(client);
+      else client.close();
+      running.delete(request);
+    });
+    running.add(request);
+  }
+  await Promise.all(running);
+  for (const clients of idle.values()) for (const client of clients) client.close();
+}

@@ -1,0 +1,81 @@
+/** One object → everything that is said about it: what others see of it, status, diagnostic. */
+import { type AttachPoint, attachPoint } from "./attach/attach_point.ts";
+import { type ClassDecision, decideClass } from "./attach/classes.ts";
+import { decideGateway, type GatewayContext, type GatewayDecision } from "./attach/gateways.ts";
+import { decideRoute, type RouteContext } from "./attach/routes.ts";
+import { type Gateway, type GatewayClass, type HttpRoute, keyOf } from "./model/objects.ts";
+import { type RouteParts, routeParts } from "./model/scope.ts";
+import { type GatewayClassStatus, gatewayClassStatus } from "./status/gateway_class.ts";
+import { type HttpRouteStatus, httpRouteStatus } from "./status/http_route.ts";
+
+/** Something that an object's author should know and that no condition says. */
+export interface Diagnostic {
+  severity: "error" | "warning";
+  /** `<Kind>/<namespace>/<name>`. */
+  object: string;
+  message: string;
+}
+
+/** A class of ours. */
+export interface CompiledClass {
+  decision: ClassDecision;
+  status: GatewayClassStatus;
+}
+
+/** Undefined for a class of somebody else's. */
+export function compileClass(
+  gatewayClass: GatewayClass,
+  controllerName: string,
+): CompiledClass | undefined {
+  const decision = decideClass(gatewayClass, controllerName);
+  return decision && { decision, status: gatewayClassStatus(decision) };
+}
+
+export type CompiledGateway =
+  | { ours: true; decision: GatewayDecision; point: AttachPoint }
+  | { ours: false; diagnostic: Diagnostic | undefined };
+
+export function compileGateway(gateway: Gateway, context: GatewayContext): CompiledGateway {
+  const decision = decideGateway(gateway, context);
+  return decision === undefined
+    ? { ours: false, diagnostic: noClass(gateway, context) }
+    : { ours: true, decision, point: attachPoint(decision) };
+}
+
+/** Nobody's status speaks for a Gateway whose class is refused or missing. */
+function noClass(gateway: Gateway, { view, classes }: GatewayContext): Diagnostic | undefined {
+  const name = gateway.spec.gatewayClassName;
+  const message = classes.get(name) !== undefined
+    ? `GatewayClass "${name}" is not accepted`
+    : view.get("GatewayClass", "", name) === undefined
+    ? `GatewayClass "${name}" does not exist; create it`
+    : undefined;
+  return message === undefined ? undefined : {
+    severity: "warning",
+    object: keyOf(gateway),
+    message: `spec.gatewayClassName: ${message}`,
+  };
+}
+
+export type CompiledRoute =
+  | { ours: true; parts: RouteParts; status: HttpRouteStatus }
+  | { ours: false; diagnostic: Diagnostic };
+
+export function compileRoute(
+  route: HttpRoute,
+  context: RouteContext & { controllerName: string },
+): CompiledRoute {
+  const decision = decideRoute(route, context);
+  if (decision !== undefined) {
+    const status = httpRouteStatus(decision, context.controllerName);
+    return { ours: true, parts: routeParts(decision), status };
+  }
+  return {
+    ours: false,
+    diagnostic: {
+      severity: "warning",
+      object: keyOf(route),
+      message: "spec.parentRefs names no Gateway of this controller, so the route serves nothing",
+    },
+  };
+}

@@ -1,0 +1,287 @@
+/**
+ * Random objects of every kind for property tests. Names come from few, so that references hit and
+ * miss, objects replace one another, and several results share what they read.
+ */
+import fc from "fast-check";
+import {
+  type EndpointSlice,
+  GATEWAY_GROUP,
+  type GatewayAddress,
+  type Kind,
+  type KubeObject,
+  type Labels,
+  LIGHT_GROUP,
+  type LightBackend,
+  type ObjectByKind,
+  type ObjectMeta,
+  type ParametersRef,
+  type ReferenceGrant,
+  type ServicePort,
+} from "./model/objects.ts";
+import { RedactedText } from "./publish/types.ts";
+
+type GrantTarget = ReferenceGrant["spec"]["to"][number];
+type SlicePort = NonNullable<EndpointSlice["ports"]>[number];
+type LightEndpoint = LightBackend["spec"]["endpoints"][number];
+
+const NAMESPACES = ["a", "b"];
+const CONTROLLER = "networknt.com/light-k8s-gateway";
+
+const namespace = fc.constantFrom(...NAMESPACES);
+const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
+
+const pick = <T>(...values: T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
+
+/** The usual value, and now and then the other. */
+const often = <T>(usual: T, other: T): fc.Arbitrary<T> =>
+  fc.oneof({ weight: 6, arbitrary: fc.constant(usual) }, fc.constant(other));
+
+type Present<T> =
+  & { [K in keyof T as undefined extends T[K] ? never : K]: T[K] }
+  & { [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined> };
+
+/** Leaves out members that are undefined, as decoders do. */
+function present<T extends object>(value: T): Present<T> {
+  return Object.fromEntries(
+    Object.entries(value).filter(([, member]) => member !== undefined),
+  ) as Present<T>;
+}
+
+interface MetaOptions {
+  names: string[];
+  namespaced?: boolean;
+  labels?: fc.Arbitrary<Labels>;
+}
+
+function meta(
+  kind: Kind,
+  { names, namespaced = true, labels = fc.constant({}) }: MetaOptions,
+): fc.Arbitrary<ObjectMeta> {
+  return fc.record({
+    namespace: namespaced ? namespace : fc.constant(""),
+    name: fc.constantFrom(...names),
+    generation: fc.integer({ min: 1, max: 3 }),
+    created: fc.integer({ min: 0, max: 2 }),
+    labels,
+    manager: fc.constantFrom("x.yaml", "y.yaml"),
+  }).map((entry) => ({ ...entry, uid: `${kind}/${entry.namespace}/${entry.name}` }));
+}
+
+const gatewayClass: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("GatewayClass" as const),
+  meta: meta("GatewayClass", { names: ["c1", "c2"], namespaced: false }),
+  spec: fc.record({
+    controllerName: often(CONTROLLER, "example.com/other"),
+    parametersRef: often<ParametersRef | undefined>(undefined, {
+      group: "g",
+      kind: "K",
+      name: "n",
+    }),
+  }).map(present),
+});
+
+const listenerNamespaces = fc.constantFrom(
+  { from: "All" as const },
+  { from: "Same" as const },
+  { from: "Selector" as const, selector: { matchLabels: { team: "red" } } },
+);
+
+const listener = (name: string) =>
+  fc.record({
+    name: fc.constant(name),
+    port: fc.constantFrom(80, 443),
+    protocol: pick("HTTP", "HTTP", "HTTP", "HTTPS", "HTTPS", "TCP"),
+    hostname: pick<string | undefined>(undefined, "a.example.com", "*.example.com"),
+    allowedRoutes: fc.record({ namespaces: listenerNamespaces }),
+    tls: fc.record({
+      mode: fc.constant("Terminate" as const),
+      certificateRefs: fc.array(
+        fc.record({
+          group: fc.constant(""),
+          kind: fc.constant("Secret"),
+          name: fc.constantFrom("t1", "t2"),
+          namespace: optional(namespace),
+        }).map(present),
+        { minLength: 1, maxLength: 2 },
+      ),
+    }),
+  }).map(({ tls, ...rest }) =>
+    present({ ...rest, tls: rest.protocol === "HTTPS" ? tls : undefined })
+  );
+
+const gateway: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("Gateway" as const),
+  meta: meta("Gateway", { names: ["g1", "g2"] }),
+  spec: fc.record({
+    gatewayClassName: fc.constantFrom("c1", "c1", "c2"),
+    listeners: fc.tuple(listener("l1"), listener("l2"), fc.boolean())
+      .map(([first, second, both]) => both ? [first, second] : [first]),
+    addresses: often<GatewayAddress[] | undefined>(undefined, [{
+      type: "IPAddress",
+      value: "192.0.2.1",
+    }]),
+  }).map(present),
+});
+
+const backendRef = fc.record({
+  to: fc.constantFrom({ group: "", kind: "Service" }, { group: LIGHT_GROUP, kind: "LightBackend" }),
+  name: fc.constantFrom("s1", "s2"),
+  namespace: fc.option(namespace, { nil: undefined, freq: 2 }),
+  port: fc.constantFrom(80, 81),
+  weight: fc.constantFrom(0, 1, 5),
+}).map(({ to, ...rest }) => present({ ...to, ...rest }));
+
+const rule = fc.record({
+  matches: fc.array(
+    fc.record({
+      path: fc.record({
+        type: often<"PathPrefix" | "RegularExpression">("PathPrefix", "RegularExpression"),
+        value: fc.constantFrom("/", "/x"),
+      }),
+    }),
+    { maxLength: 2 },
+  ),
+  backendRefs: fc.array(backendRef, { maxLength: 3 }),
+});
+
+const httpRoute: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("HTTPRoute" as const),
+  meta: meta("HTTPRoute", { names: ["r1", "r2", "r3", "r4"] }),
+  spec: fc.record({
+    parentRefs: fc.array(
+      fc.record({
+        group: fc.constant(GATEWAY_GROUP),
+        kind: fc.constant("Gateway"),
+        name: fc.constantFrom("g1", "g1", "g2"),
+        namespace: optional(namespace),
+        sectionName: pick<string | undefined>(undefined, undefined, "l1", "l2"),
+      }).map(present),
+      { maxLength: 3 },
+    ),
+    hostnames: pick<string[] | undefined>(undefined, ["a.example.com"], [
+      "b.example.com",
+      "other.org",
+    ]),
+    rules: fc.array(rule, { minLength: 1, maxLength: 2 }),
+  }).map(present),
+});
+
+const referenceGrant: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("ReferenceGrant" as const),
+  meta: meta("ReferenceGrant", { names: ["x1", "x2"] }),
+  spec: fc.record({
+    from: fc.tuple(fc.constantFrom("HTTPRoute", "Gateway"), namespace)
+      .map(([kind, namespace]) => [{ group: GATEWAY_GROUP, kind, namespace }]),
+    to: pick<GrantTarget[]>(
+      [{ group: "", kind: "Service" }, { group: "", kind: "Secret" }],
+      [{ group: "", kind: "Service", name: "s1" }],
+      [{ group: LIGHT_GROUP, kind: "LightBackend" }],
+    ),
+  }),
+});
+
+const service: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("Service" as const),
+  meta: meta("Service", { names: ["s1", "s2"] }),
+  spec: fc.record({
+    type: often("ClusterIP", "ExternalName"),
+    ports: pick<ServicePort[]>(
+      [{ port: 80, protocol: "TCP" }],
+      [{ name: "p", port: 80, protocol: "TCP" }, { name: "q", port: 81, protocol: "TCP" }],
+      [{ port: 80, protocol: "TCP", appProtocol: "unknown" }],
+    ),
+  }),
+});
+
+const endpointSlice: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("EndpointSlice" as const),
+  meta: meta("EndpointSlice", {
+    names: ["e1", "e2", "e3"],
+    labels: fc.constantFrom(
+      { "kubernetes.io/service-name": "s1" },
+      { "kubernetes.io/service-name": "s2" },
+      {},
+    ),
+  }),
+  addressType: fc.constant("IPv4" as const),
+  endpoints: fc.array(
+    fc.record({
+      addresses: pick<string[]>(["192.0.2.1"], ["192.0.2.2"], ["192.0.2.1", "192.0.2.3"]),
+      conditions: fc.record({ ready: fc.boolean(), terminating: fc.boolean() }),
+    }),
+    { maxLength: 2 },
+  ),
+  ports: pick<SlicePort[]>(
+    [{ port: 8080, protocol: "TCP" }],
+    [{ name: "p", port: 8080, protocol: "TCP" }, { name: "q", port: 8081, protocol: "TCP" }],
+  ),
+});
+
+const tlsFile = (name: string) =>
+  Deno.readTextFileSync(new URL(`testdata/_tls/${name}`, import.meta.url));
+
+function secret(): fc.Arbitrary<KubeObject> {
+  const pair = (crt: string, key: string): [string, string][] => [
+    ["tls.crt", tlsFile(`${crt}.crt`)],
+    ["tls.key", tlsFile(`${key}.key`)],
+  ];
+  const contents: [string, string][][] = [
+    pair("example", "example"),
+    pair("other", "other"),
+    pair("example", "other"),
+    [],
+  ];
+  return fc.record({
+    kind: fc.constant("Secret" as const),
+    meta: meta("Secret", { names: ["t1", "t2"] }),
+    type: fc.constant("kubernetes.io/tls"),
+    data: fc.constantFrom(...contents).map((entries) =>
+      new Map(entries.map(([name, text]) => [name, new RedactedText(text)]))
+    ),
+  });
+}
+
+/** Nothing reads one yet: a change to it must change nothing. */
+const configMap: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("ConfigMap" as const),
+  meta: meta("ConfigMap", { names: ["c1"] }),
+  data: fc.constantFrom(new Map([["ca.crt", "one"]]), new Map([["ca.crt", "two"]])),
+});
+
+const namespaceObject: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("Namespace" as const),
+  meta: meta("Namespace", {
+    names: NAMESPACES,
+    namespaced: false,
+    labels: fc.constantFrom<Labels>({ team: "red" }, { team: "blue" }, {}),
+  }),
+});
+
+const lightBackend: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("LightBackend" as const),
+  meta: meta("LightBackend", { names: ["s1", "s2"] }),
+  spec: fc.record({
+    protocol: often<"http1" | "h2c">("http1", "h2c"),
+    endpoints: pick<LightEndpoint[]>(
+      [{ address: "192.0.2.7", port: 80 }],
+      [{ address: "192.0.2.8", port: 80 }, { address: "app.example.org", port: 81 }],
+      [{ unixPath: "/run/app.sock" }],
+    ),
+  }),
+});
+
+/** An object of each kind; a kind that is not in here is one that no property covers. */
+export function arbitraryObjects(): { [K in keyof ObjectByKind]: fc.Arbitrary<KubeObject> } {
+  return {
+    GatewayClass: gatewayClass,
+    Gateway: gateway,
+    HTTPRoute: httpRoute,
+    ReferenceGrant: referenceGrant,
+    Service: service,
+    EndpointSlice: endpointSlice,
+    Secret: secret(),
+    ConfigMap: configMap,
+    Namespace: namespaceObject,
+    LightBackend: lightBackend,
+  };
+}

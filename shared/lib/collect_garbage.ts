@@ -1,0 +1,59 @@
+/**
+ * V8 collects when it allocates. A process that let go of much and then rests keeps the memory; so
+ * it is asked to collect, once, when what is held has shrunk and nothing happens any more.
+ */
+import v8 from "node:v8";
+import vm from "node:vm";
+import type { Clock } from "./clock.ts";
+
+/** The collector of this process; undefined where there is no way to ask for it. */
+export function garbageCollector(): (() => void) | undefined {
+  try {
+    // Contexts that are made after the flag was set have the function; others never get it.
+    v8.setFlagsFromString("--expose-gc");
+    const collect: unknown = vm.runInNewContext("gc");
+    return typeof collect === "function" ? () => void collect() : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export interface ShrinkOptions {
+  collect: (() => void) | undefined;
+  clock: Clock;
+  /** Milliseconds without news before it collects: it stops everything for a moment. Default 5000. */
+  quiet?: number;
+  /** Less than this is not worth it. Default 1000. */
+  from?: number;
+}
+
+/** Collects after a count of things fell to less than half. */
+export class CollectAfterShrinking {
+  readonly #options: Required<ShrinkOptions>;
+  /** The most that was held since the last collection. */
+  #peak = 0;
+  #waiting: AbortController | undefined;
+
+  constructor({ quiet = 5000, from = 1000, ...rest }: ShrinkOptions) {
+    this.#options = { quiet, from, ...rest };
+  }
+
+  /** Tells how many things are held now. */
+  observe(held: number): void {
+    const { from, quiet, clock, collect } = this.#options;
+    this.#peak = Math.max(this.#peak, held);
+    this.close();
+    if (collect === undefined || this.#peak < from || held * 2 >= this.#peak) return;
+    const waiting = this.#waiting = new AbortController();
+    clock.delay(quiet, waiting.signal).then(() => {
+      this.#peak = held;
+      collect();
+    }, () => {});
+  }
+
+  /** Forgets what it was going to do. */
+  close(): void {
+    this.#waiting?.abort();
+    this.#waiting = undefined;
+  }
+}
