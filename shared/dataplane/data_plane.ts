@@ -23,6 +23,8 @@ import { compileTable } from "./table/compile.ts";
 import type { RouteTable } from "./table/types.ts";
 import { Deadlines } from "./upstream/deadlines.ts";
 import { EndpointRegistry } from "./upstream/endpoints.ts";
+import { NameResolver } from "./upstream/name_resolver.ts";
+import { systemLookup } from "./upstream/system_lookup.ts";
 import { Http1Client } from "./upstream/http1_client.ts";
 import { Http2Client } from "./upstream/http2_client.ts";
 
@@ -55,6 +57,7 @@ export class DataPlane implements DataPlaneHost {
   readonly #certificates = new CertificateStore();
   readonly #upstream: Http1Client;
   readonly #upstreamHttp2: Http2Client;
+  readonly #names: NameResolver;
   readonly #endpoints: EndpointRegistry;
   readonly #listeners: Listeners;
   readonly #connections: OpenConnections;
@@ -80,8 +83,18 @@ export class DataPlane implements DataPlaneHost {
     };
     this.#upstream = new Http1Client(client);
     this.#upstreamHttp2 = new Http2Client(client);
+    this.#names = new NameResolver({
+      lookup: systemLookup,
+      random,
+      onChange: (name) => this.#endpoints.nameChanged(name),
+      onFailure: (name, error) => {
+        stats.nameFailures++;
+        log.warn("name_not_resolved", { name, error: errorMessage(error) });
+      },
+    });
     this.#endpoints = new EndpointRegistry({
       random,
+      names: this.#names,
       observer: {
         setRetired: (target, retired) => {
           this.#upstream.setRetired(target, retired);
@@ -202,6 +215,7 @@ export class DataPlane implements DataPlaneHost {
       certificates: this.#certificates.summaries(),
       tables: this.#listeners.tables().map(dumpTable),
       endpoints: Object.fromEntries(this.#endpoints.entries()),
+      names: Object.fromEntries(this.#names.entries()),
     });
   }
 
@@ -211,6 +225,7 @@ export class DataPlane implements DataPlaneHost {
     await this.#connections.drain(DRAIN_TIME);
     this.#upstream.close();
     this.#upstreamHttp2.close();
+    this.#names.close();
     this.#deadlines.close();
     await this.#options.accessLog?.flush();
   }

@@ -126,6 +126,11 @@ export class ProxyMetrics {
       "Bytes that clients were sent through tunnels that have ended",
       () => stats.tunnelBytesOut,
     );
+    this.#counter(
+      "lgw_proxy_name_resolution_failures_total",
+      "Host names of endpoints that could not be resolved when they were due; the last good stay",
+      () => stats.nameFailures,
+    );
     const { accessLog } = options;
     if (accessLog !== undefined && accessLog !== null) {
       this.#counter(

@@ -1,4 +1,4 @@
-/** A plaintext connection as a {@linkcode ByteStream}. */
+/** A plaintext connection, of a client or to an endpoint, as a {@linkcode ByteStream}. */
 import type { ByteStream } from "./byte_stream.ts";
 
 /** Bytes of a connection's first read buffer, and of the later ones: most requests are small. */
@@ -16,7 +16,7 @@ const LEAST_ROOM = 1024;
 export class TcpStream implements ByteStream {
   readonly copied = true;
   onClose: (() => void) | null = null;
-  readonly #conn: Deno.TcpConn;
+  readonly #conn: Deno.TcpConn | Deno.UnixConn;
   #buffer = new Uint8Array(FIRST_BUFFER);
   #at = 0;
   #pushedBack: Uint8Array | null = null;
@@ -24,10 +24,10 @@ export class TcpStream implements ByteStream {
   #closed = false;
 
   /** @param conn owned by the stream from now on */
-  constructor(conn: Deno.TcpConn) {
+  constructor(conn: Deno.TcpConn | Deno.UnixConn) {
     this.#conn = conn;
     // Nagle's algorithm would hold the second chunk of an answer back.
-    conn.setNoDelay(true);
+    if ("setNoDelay" in conn) conn.setNoDelay(true);
   }
 
   /** Gives bytes back that were read: the next read returns them. */

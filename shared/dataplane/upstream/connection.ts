@@ -3,6 +3,7 @@
  * outstanding write. A read is always outstanding, also while the connection is idle: a close by
  * the endpoint is seen at once, and bytes that nobody asked for end the connection.
  */
+import type { UpstreamConn } from "./connect.ts";
 import type { Limits } from "../request/limits.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { UpstreamError } from "./errors.ts";
@@ -47,7 +48,7 @@ export class UpstreamConnection {
   served = 0;
   /** Monotonic milliseconds; set by the pool. */
   idleSince = 0;
-  readonly #conn: Deno.TcpConn;
+  readonly #conn: UpstreamConn;
   readonly #owner: ConnectionOwner;
   readonly #writer: RequestWriter;
   #phase: Phase = "idle";
@@ -69,7 +70,7 @@ export class UpstreamConnection {
     this.#reading = false;
     this.#lost(error);
   };
-  constructor(conn: Deno.TcpConn, owner: ConnectionOwner) {
+  constructor(conn: UpstreamConn, owner: ConnectionOwner) {
     this.#conn = conn;
     this.#owner = owner;
     this.#writer = new RequestWriter(conn, {

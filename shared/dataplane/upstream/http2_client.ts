@@ -7,10 +7,11 @@ import { HTTP2_LIMITS } from "../http2/limits.ts";
 import type { Http2Limits } from "../http2/limits.ts";
 import { DEFAULT_LIMITS, type Limits } from "../request/limits.ts";
 import type { ByteStream } from "../serve/byte_stream.ts";
+import { TcpStream } from "../serve/tcp_stream.ts";
+import { connectEndpoint } from "./connect.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Exchange, type UpstreamRequest } from "./exchange.ts";
 import { Http2Pool } from "./http2_pool.ts";
-import { TcpStream } from "../serve/tcp_stream.ts";
 
 /** Settings of the client. */
 export interface Http2ClientOptions {
@@ -76,7 +77,7 @@ export class Http2Client {
       http2: http2 ?? HTTP2_LIMITS,
       deadlines: this.deadlines,
       clock: clock ?? systemClock,
-      connect: connectTcp,
+      connect: connectStream,
       onRetry: onRetry ?? (() => {}),
       onEmpty: () => {
         if (this.#pools.get(key) === pool) this.#pools.delete(key);
@@ -91,10 +92,10 @@ function keyOf(target: { address: string; port: number }): string {
   return target.address + " " + target.port;
 }
 
-async function connectTcp(
+async function connectStream(
   address: string,
   port: number,
   signal: AbortSignal,
 ): Promise<ByteStream> {
-  return new TcpStream(await Deno.connect({ hostname: address, port, signal }));
+  return new TcpStream(await connectEndpoint(address, port, signal));
 }

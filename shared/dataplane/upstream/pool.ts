@@ -1,4 +1,5 @@
 /** The connections to one address, reused last in, first out: the busiest stay warm. */
+import type { UpstreamConn } from "./connect.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Limits } from "../request/limits.ts";
 import { type ConnectionOwner, UpstreamConnection } from "./connection.ts";
@@ -15,7 +16,7 @@ export interface PoolOptions {
   deadlines: Deadlines;
   clock: Pick<Clock, "monotonic">;
   /** Opens a connection; rejects when the signal aborts. */
-  connect(address: string, port: number, signal: AbortSignal): Promise<Deno.TcpConn>;
+  connect(address: string, port: number, signal: AbortSignal): Promise<UpstreamConn>;
   /** Called for every exchange that is sent a second time. */
   onRetry(): void;
   /** Nothing is open or waiting any more. */
@@ -188,7 +189,6 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
       this.#connecting.delete(controller);
       if (controller.signal.aborted) return conn.close();
       // Nagle's algorithm would hold the second write of a request back.
-      conn.setNoDelay(true);
       const connection = new UpstreamConnection(conn, this);
       this.released(connection);
     }, (error) => {

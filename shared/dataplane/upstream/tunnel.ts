@@ -2,6 +2,7 @@
  * A connection to an endpoint after it switched protocols (RFC 9110 §7.8): bytes both ways, each at
  * the pace of who takes them, each ended by itself. What is spoken on it is nobody's business here.
  */
+import type { UpstreamConn } from "./connect.ts";
 import type { BodyReader } from "../request/types.ts";
 import { Deadline, type Deadlines } from "./deadlines.ts";
 import { UpstreamError } from "./errors.ts";
@@ -25,7 +26,7 @@ export interface TunnelOptions {
 export class UpstreamTunnel implements BodyReader, ExchangeCarrier {
   readonly length = -1;
   readonly protocol: string;
-  readonly #conn: Deno.TcpConn;
+  readonly #conn: UpstreamConn;
   readonly #options: TunnelOptions;
   readonly #idle: Deadline;
   readonly #buffer = new Uint8Array(READ_BUFFER);
@@ -39,7 +40,7 @@ export class UpstreamTunnel implements BodyReader, ExchangeCarrier {
   #error: UpstreamError | null = null;
 
   /** @param conn owned by the tunnel from now on */
-  constructor(conn: Deno.TcpConn, options: TunnelOptions) {
+  constructor(conn: UpstreamConn, options: TunnelOptions) {
     this.#conn = conn;
     this.#options = options;
     this.protocol = options.protocol;
