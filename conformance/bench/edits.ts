@@ -140,7 +140,11 @@ async function ask(
     if (backend === edit.backend) {
       edit.newSeen = true;
       edit.after ??= sent - edit.at;
-    } else if (sent - edit.at > STALE_AFTER) tally.stale++;
+      return;
+    }
+    // Answered after the next edit: then the other backend may be the newest.
+    if (edits.at(-1) !== edit) return;
+    if (sent - edit.at > STALE_AFTER) tally.stale++;
     else edit.oldSeen = true;
   } catch (error) {
     tally.failures.push(`${kind.name}: ${String(error)}`);
