@@ -35,6 +35,8 @@ export interface ProxyConfig {
   workers: number;
   limits: Limits;
   logLevel: LogLevel;
+  /** File descriptors that this process may have; 0 = not known. */
+  openFiles: number;
 }
 
 const KEYS = [
@@ -50,6 +52,7 @@ const KEYS = [
   "workers",
   "limits",
   "logLevel",
+  "openFiles",
 ] as const;
 
 /** Checks a bootstrap value. Throws a `ParseError` that names the setting. */
@@ -73,5 +76,11 @@ export function parseProxyConfig(value: unknown): ProxyConfig {
     workers: parseWorkers(config.workers),
     limits: parseLimits(config.limits ?? {}, "limits"),
     logLevel: parseLogLevel(config.logLevel, "logLevel"),
+    openFiles: parseInteger(config.openFiles, {
+      path: "openFiles",
+      min: 0,
+      max: Number.MAX_SAFE_INTEGER,
+      fallback: 0,
+    }),
   };
 }

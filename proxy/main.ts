@@ -2,7 +2,7 @@
 import { openBus } from "../shared/bus/open_bus.ts";
 import { ApplyLoop } from "../shared/dataplane/apply/apply_loop.ts";
 import { LastGood } from "../shared/dataplane/apply/last_good.ts";
-import { createDataPlane } from "../shared/dataplane/data_plane.ts";
+import { DataPlane } from "../shared/dataplane/data_plane.ts";
 import type { DataPlaneHost } from "../shared/dataplane/host.ts";
 import { AccessLog } from "../shared/dataplane/observe/access_log.ts";
 import { WorkerFleet } from "../shared/dataplane/workers/worker_fleet.ts";
@@ -14,6 +14,7 @@ import type { Logger } from "../shared/lib/log.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
 import { serveProxyAdmin } from "./admin.ts";
 import { parseProxyConfig } from "./config.ts";
+import { readOpenFileLimit } from "./open_files.ts";
 import type { ProxyConfig } from "./config.ts";
 
 /** Features of the snapshot schema that this build understands. */
@@ -85,13 +86,20 @@ export async function runProxy(
 async function createHost(config: ProxyConfig, log: Logger): Promise<DataPlaneHost> {
   const { bindAddress, workers, limits, logLevel, name } = config;
   const sink = config.accessLog ? standardOutput() : null;
-  const shared = { bindAddress, limits, clock: systemClock, log };
+  const openFiles = config.openFiles > 0 ? config.openFiles : readOpenFileLimit();
+  const shared = {
+    bindAddress,
+    limits,
+    clock: systemClock,
+    log,
+    ...(openFiles === undefined ? {} : { openFiles }),
+  };
   if (workers > 1) {
     const logging = { component: COMPONENT, level: logLevel, fields: { proxy: name } };
     return await WorkerFleet.start({ ...shared, workers, logging, accessLog: sink });
   }
   const accessLog = sink === null ? null : new AccessLog({ sink });
-  return await createDataPlane({ ...shared, random: Math.random, accessLog });
+  return new DataPlane({ ...shared, random: Math.random, accessLog });
 }
 
 function standardOutput() {

@@ -40,6 +40,20 @@ const SCRIPTS: Readonly<Record<string, Script>> = {
   ),
   garbage: sending("SSH-2.0-OpenSSH_9.2\r\n\r\n"),
   lengths: sending("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!"),
+  framings: sending(
+    "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+  ),
+  status: sending("HTTP/1.1 OK fine\r\ncontent-length: 0\r\n\r\n"),
+  version: sending("HTTP/3.0 200 OK\r\ncontent-length: 0\r\n\r\n"),
+  folded: sending("HTTP/1.1 200 OK\r\nx: a\r\n b\r\ncontent-length: 0\r\n\r\n"),
+  switches: sending(
+    "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+  ),
+  flood: sending(`HTTP/1.1 200 OK\r\n${"x: y\r\n".repeat(1_000)}\r\n`),
+  interim: async (connection) => {
+    await connection.requestHead();
+    for (;;) await connection.send("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".repeat(100));
+  },
   bighead: sending(`HTTP/1.1 200 OK\r\nx-big: ${"x".repeat(300_000)}\r\n\r\n`),
   slow: async (connection) => {
     await connection.requestHead();
@@ -92,6 +106,18 @@ const EXPECTED: readonly Expected[] = [
   },
   { name: "garbage", rule: "does not speak HTTP", outcome: 502, metric: errorSeries("protocol") },
   { name: "lengths", rule: "sends two lengths", outcome: 502, metric: errorSeries("protocol") },
+  { name: "framings", rule: "frames twice", outcome: 502, metric: errorSeries("protocol") },
+  { name: "status", rule: "has no status", outcome: 502, metric: errorSeries("protocol") },
+  { name: "version", rule: "speaks HTTP/3", outcome: 502, metric: errorSeries("protocol") },
+  { name: "folded", rule: "folds a header", outcome: 502, metric: errorSeries("protocol") },
+  { name: "switches", rule: "switches unasked", outcome: 502, metric: errorSeries("protocol") },
+  { name: "flood", rule: "sends 1,000 headers", outcome: 502, metric: errorSeries("protocol") },
+  {
+    name: "interim",
+    rule: "sends interim answers without end",
+    outcome: 502,
+    metric: errorSeries("protocol"),
+  },
   { name: "bighead", rule: "sends a huge head", outcome: 502, metric: errorSeries("protocol") },
 ];
 

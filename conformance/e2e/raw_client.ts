@@ -116,6 +116,11 @@ export class RawConnection {
     return this.#text;
   }
 
+  /** Ends the sending side; the answer may still come. */
+  closeWrite(): Promise<void> {
+    return this.#conn.closeWrite();
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -9,8 +9,11 @@ export class BackendConnection {
   readonly #chunk = new Uint8Array(64 * 1024);
   #text = "";
 
-  constructor(conn: Deno.Conn) {
+  readonly #stopped: Promise<void>;
+
+  constructor(conn: Deno.Conn, stopped: Promise<void>) {
     this.#conn = conn;
+    this.#stopped = stopped;
   }
 
   /** The head of the next request; undefined when the peer closed. */
@@ -24,10 +27,25 @@ export class BackendConnection {
     return head;
   }
 
+  /** Takes `bytes` bytes of a body. Rejects when the peer closes before. */
+  async requestBody(bytes: number): Promise<string> {
+    while (this.#text.length < bytes) {
+      if (!await this.#more()) throw new Error("closed in the body");
+    }
+    const body = this.#text.slice(0, bytes);
+    this.#text = this.#text.slice(bytes);
+    return body;
+  }
+
   /** Sends text as it is. Rejects when the peer is gone. */
   async send(text: string): Promise<void> {
     const bytes = new TextEncoder().encode(text);
     for (let at = 0; at < bytes.length;) at += await this.#conn.write(bytes.subarray(at));
+  }
+
+  /** Resolves when the backend stops; reads nothing until then. */
+  stalled(): Promise<void> {
+    return this.#stopped;
   }
 
   /** Resolves when the peer closed. */
@@ -53,6 +71,8 @@ export class ScriptedBackend {
   readonly #open = new Set<Deno.Conn>();
   readonly #running = new Set<Promise<void>>();
   readonly #accepting: Promise<void>;
+  readonly #stopping = Promise.withResolvers<void>();
+  #accepted = 0;
 
   private constructor(listener: Deno.TcpListener, script: Script) {
     this.#listener = listener;
@@ -68,12 +88,18 @@ export class ScriptedBackend {
     return this.#listener.addr.port;
   }
 
+  /** Connections that there ever were. */
+  get accepted(): number {
+    return this.#accepted;
+  }
+
   /** Connections that are open now. */
   get connections(): number {
     return this.#open.size;
   }
 
   async stop(): Promise<void> {
+    this.#stopping.resolve();
     this.#listener.close();
     for (const conn of this.#open) close(conn);
     await Promise.all([this.#accepting, ...this.#running]);
@@ -87,12 +113,14 @@ export class ScriptedBackend {
       } catch {
         return;
       }
+      this.#accepted++;
       this.#open.add(conn);
-      const run = script(new BackendConnection(conn)).catch(() => {}).finally(() => {
-        close(conn);
-        this.#open.delete(conn);
-        this.#running.delete(run);
-      });
+      const run = script(new BackendConnection(conn, this.#stopping.promise)).catch(() => {})
+        .finally(() => {
+          close(conn);
+          this.#open.delete(conn);
+          this.#running.delete(run);
+        });
       this.#running.add(run);
     }
   }

@@ -102,7 +102,7 @@ function serviceBackend(ref: BackendRef, { view, namespace, field }: Target): Ba
     return bad(
       "UnsupportedProtocol",
       `${field}: appProtocol ${port.appProtocol} of ${name} port ${port.port} is not supported; ` +
-        "use http",
+        "use http, kubernetes.io/h2c or kubernetes.io/ws",
     );
   }
   return {
@@ -120,11 +120,6 @@ function lightBackend(ref: BackendRef, { view, namespace, field }: Target): Back
     const message = `${field}: LightBackend "${namespace}/${ref.name}" does not exist; create it`;
     return bad("BackendNotFound", message);
   }
-  if (backend.spec.protocol !== "http1") {
-    const name = `LightBackend "${namespace}/${ref.name}"`;
-    const message = `${field}: protocol ${backend.spec.protocol} of ${name} is not supported yet`;
-    return bad("UnsupportedProtocol", message);
-  }
   return {
     ok: true,
     cluster: clusterId(namespace, ref.name, 0, "lightbackend"),
@@ -134,11 +129,8 @@ function lightBackend(ref: BackendRef, { view, namespace, field }: Target): Back
   };
 }
 
-/**
- * GEP-1911: the Service port's appProtocol; undefined when it cannot be spoken. HTTP/2 to backends
- * has no client yet: saying so beats sending HTTP/1.1 to a server that does not speak it.
- */
-function backendProtocol(appProtocol: string | undefined): "http1" | undefined {
+/** GEP-1911: the Service port's appProtocol; undefined when it cannot be spoken. */
+function backendProtocol(appProtocol: string | undefined): "http1" | "h2c" | undefined {
   switch (appProtocol?.toLowerCase()) {
     case undefined:
     case "":
@@ -146,6 +138,8 @@ function backendProtocol(appProtocol: string | undefined): "http1" | undefined {
     case "tcp":
     case "kubernetes.io/ws":
       return "http1";
+    case "kubernetes.io/h2c":
+      return "h2c";
     default:
       return undefined;
   }

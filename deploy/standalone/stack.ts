@@ -9,8 +9,7 @@ import type { BusRole } from "../../shared/bus/permissions.ts";
 import { permissionsFor } from "../../shared/bus/permissions.ts";
 import { launchServer } from "../../shared/bus/server/launch.ts";
 import type { LaunchedServer } from "../../shared/bus/server/launch.ts";
-import { fileBusFolder, fileBusUrl } from "../../shared/bus/open_bus.ts";
-import { hubSocket } from "../../shared/bus/transport_file.ts";
+import { fileBusUrl } from "../../shared/bus/open_bus.ts";
 import { locateOptionsFromEnv, locateServer } from "../../shared/bus/server/locate.ts";
 import type { LocatedServer } from "../../shared/bus/server/locate.ts";
 import { errorMessage } from "../../shared/lib/log.ts";
@@ -24,8 +23,10 @@ import { generateFleetKey, publicHalf } from "../../shared/secrets/fleet_key.ts"
 import type { FleetPrivateKey } from "../../shared/secrets/fleet_key.ts";
 import { createSigner, generateSigningKey } from "../../shared/snapshot/keys.ts";
 import { startChild } from "./child.ts";
+import { controllerFlags, proxyFlags } from "./flags.ts";
 import type { Child, ChildOptions } from "./child.ts";
 import { KeptAlive } from "./keep_alive.ts";
+import { inheritedOpenFiles } from "./open_files.ts";
 
 export interface StackOptions {
   /** Files and folders of manifests. */
@@ -80,8 +81,6 @@ const MODULES = {
   controller: new URL("../../controller/main.ts", import.meta.url).pathname,
   proxy: new URL("../../proxy/main.ts", import.meta.url).pathname,
 };
-/** A worker reads its modules when it starts, with the permissions of the process. */
-const WORKER_MODULES = new URL("../../shared", import.meta.url).pathname;
 
 /** Address that the n-th proxy binds, from 0. */
 export function proxyAddress(index: number): string {
@@ -176,12 +175,13 @@ class StackBuilder {
     });
     this.#controller = controller;
     this.#progress(count === 1 ? "starting the proxy" : `starting ${count} proxies`);
+    const openFiles = await inheritedOpenFiles();
     const started = await Promise.all(Array.from({ length: count }, async (_, index) => {
       const stateDir = `${this.#stateDir}/proxy-${index}`;
       await Deno.mkdir(stateDir, { recursive: true, mode: 0o700 });
       return await this.#keep(`proxy-${index}`, {
         script: MODULES.proxy,
-        flags: proxyFlags(stateDir, reader.url),
+        flags: proxyFlags({ stateDir, busUrl: reader.url, unixSockets: server.unixSockets }),
         bootstrap: {
           name: `proxy-${index}`,
           fleet: FLEET,
@@ -194,6 +194,7 @@ class StackBuilder {
           workers: settings.workers,
           limits: settings.limits,
           logLevel,
+          openFiles,
         },
       });
     }));
@@ -340,36 +341,6 @@ async function fileBus(folder: string): Promise<string> {
 function credentials(role: BusRole): Credentials {
   const pair = nkeys.createUser();
   return { seed: new TextDecoder().decode(pair.getSeed()), nkey: pair.getPublicKey(), role };
-}
-
-interface ControllerReach {
-  manifests: readonly string[];
-  stateDir: string;
-  busUrl: string;
-}
-
-function controllerFlags({ manifests, stateDir, busUrl }: ControllerReach): string[] {
-  const folder = fileBusFolder(busUrl);
-  const bus = folder === undefined ? new URL(busUrl).hostname : `unix:${hubSocket(folder)}`;
-  return [
-    `--allow-net=127.0.0.1,localhost,${bus}`,
-    `--allow-read=${[...manifests, stateDir].join(",")}`,
-    `--allow-write=${stateDir}`,
-    // Debugging switches of the YAML parser, which it looks up by itself.
-    "--allow-env=LOG_TOKENS,LOG_STREAM",
-  ];
-}
-
-function proxyFlags(stateDir: string, busUrl: string): string[] {
-  const bus = fileBusFolder(busUrl);
-  return [
-    "--allow-net",
-    `--allow-read=${[stateDir, WORKER_MODULES, ...bus === undefined ? [] : [bus]].join(",")}`,
-    // The folder of a bus is read; writing is for its socket.
-    `--allow-write=${[stateDir, ...bus === undefined ? [] : [hubSocket(bus)]].join(",")}`,
-    // A request's signal aborts only when its client went away, not when it was answered.
-    "--unstable-no-legacy-abort",
-  ];
 }
 
 function adminUrl(child: Child): string {

@@ -26,7 +26,7 @@ Deno.test("loadSettings() has a default for everything", () => {
       watchNamespaces: [],
       statusAddress: "",
     },
-    server: { listeners: [] },
+    server: { listeners: [], unixSockets: [] },
     limits: DEFAULT_LIMITS,
     accessLog: false,
     workers: 1,
@@ -50,6 +50,7 @@ server:
 `);
   assertEquals(list.server, {
     ip: "0.0.0.0",
+    unixSockets: [],
     listeners: [
       { name: "http", protocol: "HTTP", port: 80, hostname: "" },
       {
@@ -115,6 +116,7 @@ Deno.test("loadSettings() refuses unknown keys and wrong values, with the place"
       "server: { enableHttp: true, listeners: [{ name: a, protocol: HTTP, port: 1 }] }",
       "server.listeners: expected a list without enableHttp",
     ],
+    ["server: { unixSockets: [run/app.sock] }", "unixSockets[0]: expected an absolute path"],
     ["a: [", "lgw.yaml:1:5: "],
   ];
   for (const [text, wanted] of cases) {

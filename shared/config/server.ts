@@ -9,6 +9,7 @@ import {
   parseObject,
   parseOptionalString,
   parseString,
+  parseStrings,
 } from "../lib/parse.ts";
 
 export interface ServerListener {
@@ -26,11 +27,17 @@ export interface ServerSettings {
   ip?: string;
   /** In the order of the file; empty = Gateways alone say what is served. */
   listeners: ServerListener[];
+  /**
+   * Absolute paths of sockets, or of folders of sockets, that LightBackends may name. Empty: none,
+   * since whoever writes a LightBackend could otherwise reach any service of the machine.
+   */
+  unixSockets: string[];
 }
 
 const KEYS = [
   "ip",
   "listeners",
+  "unixSockets",
   "enableHttp",
   "httpPort",
   "enableHttps",
@@ -49,7 +56,13 @@ export function parseServer(value: unknown): ServerSettings {
   }
   const listeners = [...listed.map(({ listener }) => listener), ...short];
   const ip = oneAddress(parseOptionalString(server.ip, "server.ip"), listed);
-  return { listeners, ...(ip === "" ? {} : { ip }) };
+  const unixSockets = parseStrings(server.unixSockets ?? [], "server.unixSockets");
+  for (const [index, path] of unixSockets.entries()) {
+    if (!/^\/[^,]+$/.test(path)) {
+      throw new ParseError(`server.unixSockets[${index}]`, "an absolute path without commas");
+    }
+  }
+  return { listeners, unixSockets, ...(ip === "" ? {} : { ip }) };
 }
 
 interface Listed {

@@ -1,5 +1,6 @@
 /** The data plane as one thing: what the apply loop feeds and what a proxy or sidecar hosts. */
 import type { Clock } from "../lib/clock.ts";
+import { errorMessage } from "../lib/log.ts";
 import type { Logger, LogLevel } from "../lib/log.ts";
 import type { BindMap, EndpointSet } from "../snapshot/schema.ts";
 import type { OpenedCertificate, VerifiedSnapshot } from "./apply/types.ts";
@@ -8,18 +9,24 @@ import type { AccessLog } from "./observe/access_log.ts";
 import { ProxyMetrics } from "./observe/metrics.ts";
 import { createRequestHandler } from "./request/handle.ts";
 import type { Limits } from "./request/limits.ts";
+import { connectionBound } from "./serve/connection_bound.ts";
+import type { ConnectionBound } from "./serve/connection_bound.ts";
 import { openHttp1 } from "./serve/http1_connection.ts";
+import type { LimitName } from "./serve/http1_connection.ts";
+import { openHttp2 } from "./serve/http2_connection.ts";
 import { httpDate } from "./serve/http_date.ts";
 import { Listeners } from "./serve/listeners.ts";
-import { createNativeEngine } from "./serve/native_engine.ts";
-import type { NativeEngine } from "./serve/native_engine.ts";
-import { serveNative } from "./serve/native.ts";
+import { OpenConnections } from "./serve/open_connections.ts";
+import { WriteBuffers } from "./serve/write_buffers.ts";
 import { CertificateStore } from "./serve/tls_contexts.ts";
 import { compileTable } from "./table/compile.ts";
 import type { RouteTable } from "./table/types.ts";
 import { Deadlines } from "./upstream/deadlines.ts";
 import { EndpointRegistry } from "./upstream/endpoints.ts";
+import { NameResolver } from "./upstream/name_resolver.ts";
+import { systemLookup } from "./upstream/system_lookup.ts";
 import { Http1Client } from "./upstream/http1_client.ts";
+import { Http2Client } from "./upstream/http2_client.ts";
 
 /** What a host decides. */
 export interface DataPlaneOptions {
@@ -34,6 +41,8 @@ export interface DataPlaneOptions {
   log: Logger;
   /** Null: no access log. */
   accessLog: AccessLog | null;
+  /** File descriptors that the process may have, shared fairly among its workers. */
+  openFiles?: number;
 }
 
 /** Between tries to bind a port that is taken. */
@@ -41,51 +50,61 @@ const BIND_RETRY = { initial: 20, max: 2_000 };
 /** Milliseconds that running requests get when the data plane stops. */
 const DRAIN_TIME = 10_000;
 
-/** A connection of either engine. */
-interface OpenConnection {
-  readonly finished: Promise<void>;
-  /** Lets running requests finish, then closes. */
-  drain(): Promise<void>;
-  abort(): void;
-}
-
-/** Makes a data plane that serves nothing yet. */
-export async function createDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
-  return new DataPlane(options, await createNativeEngine());
-}
-
 export class DataPlane implements DataPlaneHost {
   readonly metrics: ProxyMetrics;
   readonly #options: DataPlaneOptions;
-  readonly #engine: NativeEngine;
   readonly #deadlines: Deadlines;
   readonly #certificates = new CertificateStore();
   readonly #upstream: Http1Client;
+  readonly #upstreamHttp2: Http2Client;
+  readonly #names: NameResolver;
   readonly #endpoints: EndpointRegistry;
   readonly #listeners: Listeners;
-  readonly #open = new Set<OpenConnection>();
-  #connections = 0;
+  readonly #connections: OpenConnections;
+  readonly #bound: ConnectionBound;
+  #open = 0;
 
-  constructor(options: DataPlaneOptions, engine: NativeEngine) {
+  /** Serves nothing yet. */
+  constructor(options: DataPlaneOptions) {
     const { limits, clock, random, log, accessLog } = options;
     this.#options = options;
-    this.#engine = engine;
     this.#deadlines = new Deadlines(clock);
     this.metrics = new ProxyMetrics({
       clock,
-      connections: () => this.#connections,
+      connections: () => this.#open,
       ...(accessLog === null ? {} : { accessLog }),
     });
     const stats = this.metrics.requests;
-    this.#upstream = new Http1Client({
+    const client = {
       limits,
       clock,
       deadlines: this.#deadlines,
       onRetry: () => stats.retries++,
+    };
+    this.#upstream = new Http1Client(client);
+    this.#upstreamHttp2 = new Http2Client(client);
+    this.#names = new NameResolver({
+      lookup: systemLookup,
+      random,
+      onChange: (name) => this.#endpoints.nameChanged(name),
+      onFailure: (name, error) => {
+        stats.nameFailures++;
+        log.warn("name_not_resolved", { name, error: errorMessage(error) });
+      },
     });
-    this.#endpoints = new EndpointRegistry({ random, observer: this.#upstream });
+    this.#endpoints = new EndpointRegistry({
+      random,
+      names: this.#names,
+      observer: {
+        setRetired: (target, retired) => {
+          this.#upstream.setRetired(target, retired);
+          this.#upstreamHttp2.setRetired(target, retired);
+        },
+      },
+    });
     const handler = createRequestHandler({
       upstream: this.#upstream,
+      upstreamHttp2: this.#upstreamHttp2,
       endpoints: this.#endpoints,
       stats,
       accessLog,
@@ -95,41 +114,44 @@ export class DataPlane implements DataPlaneHost {
     });
     const date = httpDate(clock);
     const deadlines = this.#deadlines;
+    this.#bound = connectionBound(limits.maxConnections, options.openFiles);
+    const { bound, openFiles } = this.#bound;
+    log.info("connections_bounded", { bound, openFiles: openFiles ?? "unknown" });
+    this.#connections = new OpenConnections({
+      max: bound,
+      onRefused: () => stats.limitExceeded("max_connections"),
+      onCount: (open) => this.#open = open,
+      onFailure: (error) => log.error("connection_failed", { error: errorMessage(error) }),
+    });
+    const codec = {
+      handler,
+      clock,
+      limits,
+      deadlines,
+      date,
+      buffers: new WriteBuffers(),
+      // A body that stalls is counted with the request it belongs to.
+      onLimit: (limit: LimitName) => {
+        if (limit !== "body_timeout") stats.limitExceeded(limit);
+      },
+    };
     this.#listeners = new Listeners({
       bindAddress: options.bindAddress,
       reusePort: options.reusePort ?? false,
-      maxConnections: limits.maxConnections,
+      connections: this.#connections,
       handshakeTimeout: limits.headTimeout,
       bindRetry: BIND_RETRY,
+      watchEvery: limits.acceptWatchInterval,
       certificates: this.#certificates,
       deadlines,
       log,
-      onTooManyConnections: () => stats.limitExceeded("max_connections"),
       onHandshakeFailure: (reason) => stats.limitExceeded(`tls_${reason}`),
-      onConnections: (open) => this.#connections = open,
+      onSilence: () => stats.limitExceeded("head_timeout"),
       engines: {
-        native: (connection, info) =>
-          this.#follow(
-            serveNative(connection, info, handler, { engine, limits, deadlines, stats }),
-          ),
-        stream: ({ stream }, info) =>
-          this.#follow(openHttp1(stream, info, {
-            handler,
-            limits,
-            deadlines,
-            date,
-            // A body that stalls is counted with the request it belongs to.
-            onLimit: (limit) => {
-              if (limit !== "body_timeout") stats.limitExceeded(limit);
-            },
-          })),
+        http1: (stream, info) => openHttp1(stream, info, codec),
+        http2: (stream, info) => openHttp2(stream, info, codec),
       },
     });
-  }
-
-  /** How Deno's own HTTP engine is reached. */
-  get engineMode(): "internal" | "public" {
-    return this.#engine.mode;
   }
 
   prepare(snapshot: VerifiedSnapshot): () => void {
@@ -187,39 +209,25 @@ export class DataPlane implements DataPlaneHost {
 
   dump(): Promise<Record<string, unknown>> {
     return Promise.resolve({
-      engine: this.engineMode,
+      connections: { open: this.#open, ...this.#bound },
       bound: this.#listeners.bound(),
       bindFailures: this.bindFailures(),
       certificates: this.#certificates.summaries(),
       tables: this.#listeners.tables().map(dumpTable),
       endpoints: Object.fromEntries(this.#endpoints.entries()),
+      names: Object.fromEntries(this.#names.entries()),
     });
   }
 
   /** Stops accepting, lets running requests finish within a bound, then closes everything. */
   async close(): Promise<void> {
     await this.#listeners.close();
-    const drained = Promise.all([...this.#open].map((connection) => connection.drain()));
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    await Promise.race([
-      drained,
-      new Promise((resolve) => timer = setTimeout(resolve, DRAIN_TIME)),
-    ]);
-    clearTimeout(timer);
-    for (const connection of this.#open) connection.abort();
+    await this.#connections.drain(DRAIN_TIME);
     this.#upstream.close();
+    this.#upstreamHttp2.close();
+    this.#names.close();
     this.#deadlines.close();
-    await this.#engine.close();
     await this.#options.accessLog?.flush();
-  }
-
-  async #follow(connection: OpenConnection): Promise<void> {
-    this.#open.add(connection);
-    try {
-      await connection.finished;
-    } finally {
-      this.#open.delete(connection);
-    }
   }
 }
 

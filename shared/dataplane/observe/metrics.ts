@@ -111,6 +111,26 @@ export class ProxyMetrics {
       "Requests that ran into a timeout",
       () => stats.timeouts,
     );
+    this.#gauge(
+      "lgw_proxy_tunnels",
+      "Connections that switched to another protocol, such as WebSocket",
+      () => stats.tunnels,
+    );
+    this.#counter(
+      "lgw_proxy_tunnel_received_bytes_total",
+      "Bytes that clients sent through tunnels that have ended",
+      () => stats.tunnelBytesIn,
+    );
+    this.#counter(
+      "lgw_proxy_tunnel_sent_bytes_total",
+      "Bytes that clients were sent through tunnels that have ended",
+      () => stats.tunnelBytesOut,
+    );
+    this.#counter(
+      "lgw_proxy_name_resolution_failures_total",
+      "Host names of endpoints that could not be resolved when they were due; the last good stay",
+      () => stats.nameFailures,
+    );
     const { accessLog } = options;
     if (accessLog !== undefined && accessLog !== null) {
       this.#counter(

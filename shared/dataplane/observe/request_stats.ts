@@ -70,6 +70,12 @@ export class RequestStats {
   overflow = 0;
   retries = 0;
   timeouts = 0;
+  /** Host names of endpoints that could not be resolved when they were due. */
+  nameFailures = 0;
+  /** Open connections that switched to another protocol, and the bytes of those that ended. */
+  tunnels = 0;
+  tunnelBytesIn = 0;
+  tunnelBytesOut = 0;
   /** By reason. */
   readonly upstreamErrors: Map<string, number> = new Map();
   /** By limit. */

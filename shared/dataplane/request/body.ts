@@ -1,5 +1,5 @@
 /** Request bodies on their way in: their errors, collecting small ones, bounding the rest. */
-import type { BodyReader } from "./types.ts";
+import type { BodyReader, HeaderList } from "./types.ts";
 
 /** What can be wrong with a request body; engines throw it from `BodyReader.read`. */
 export type RequestBodyErrorKind =
@@ -90,5 +90,9 @@ export class CountedBody implements BodyReader {
 
   cancel(reason?: unknown): void {
     this.#source.cancel(reason);
+  }
+
+  get trailers(): HeaderList | null {
+    return this.#source.trailers ?? null;
   }
 }

@@ -27,7 +27,6 @@ export const FAILURES = {
   no_route: { status: 404, text: "no route matches" },
   no_backends: { status: 500, text: "the route has no backends" },
   invalid_backend: { status: 500, text: "the route's backend reference is not valid" },
-  unsupported_backend: { status: 502, text: "the backend's protocol is not supported" },
   no_endpoints: { status: 503, text: "no endpoint is ready" },
   upstream_overflow: { status: 503, text: "too many requests to the endpoint" },
   upstream_connect: { status: 503, text: "the endpoint refused the connection" },
@@ -35,6 +34,7 @@ export const FAILURES = {
   upstream_reset: { status: 502, text: "the endpoint closed the connection" },
   upstream_protocol: { status: 502, text: "the endpoint's answer is not valid HTTP" },
   upstream_timeout: { status: 504, text: "the endpoint did not answer in time" },
+  tunnel_idle: { status: 504, text: "no byte in either direction for too long" },
   request_timeout: { status: 504, text: "the request was not answered in time" },
   // Nobody reads this one; the status is for the log and the metrics.
   client_closed: { status: 499, text: "client closed", close: true },
@@ -91,6 +91,8 @@ function upstreamCause(error: UpstreamError): FailureCause {
       return "upstream_protocol";
     case "timeout":
       return "upstream_timeout";
+    case "idle":
+      return "tunnel_idle";
     case "request_body":
       return error.cause instanceof RequestBodyError ? bodyCause(error.cause) : "body_failed";
     case "aborted":

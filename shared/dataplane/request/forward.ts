@@ -26,7 +26,6 @@ export async function forward(
 ): Promise<UpstreamResponse> {
   const { rule } = options.plan;
   const { backend } = options.backend;
-  if (backend.protocol !== "http1") throw new RequestFailure("unsupported_backend");
   const endpoint = core.endpoints.pick(backend.endpoints);
   if (endpoint === undefined) throw new RequestFailure("no_endpoints");
   record.upstream = `${endpoint.address}:${endpoint.port}`;
@@ -40,13 +39,8 @@ export async function forward(
 
   const sentAt = core.clock.monotonic();
   const { head } = options;
-  const exchange = core.upstream.exchange(endpoint, {
-    method: head.method,
-    target: head.target,
-    host: head.host,
-    headers: head.headers,
-    body,
-  });
+  const client = backend.protocol === "h2c" ? core.upstreamHttp2 : core.upstream;
+  const exchange = client.exchange(endpoint, { ...head, body });
   record.exchange = exchange;
   if (rule.backendRequestTimeout > 0) {
     record.startAttempt(core.upstream.deadlines, rule.backendRequestTimeout);

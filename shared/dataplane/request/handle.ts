@@ -5,6 +5,7 @@ import type { RequestStats } from "../observe/request_stats.ts";
 import type { Candidate, Decision, PortTable } from "../table/types.ts";
 import type { EndpointRegistry } from "../upstream/endpoints.ts";
 import type { Http1Client } from "../upstream/http1_client.ts";
+import type { Http2Client } from "../upstream/http2_client.ts";
 import { failureCause, RequestFailure } from "./failures.ts";
 import { modifyHeaders } from "./filters/header_modifier.ts";
 import { redirectLocation } from "./filters/redirect.ts";
@@ -18,10 +19,14 @@ import { failureResponse, redirectResponse } from "./respond.ts";
 import { type BackendPlan, type RulePlan, RulePlans } from "./rule_plan.ts";
 import { hostOf, isCleanPath, isCleanQuery } from "./target.ts";
 import type { OutboundResponse, RequestHandler } from "./types.ts";
+import { addWebSocketKey, dropWebSocketAccept, isExtendedConnect, methodOf } from "./upgrade.ts";
+import type { RequestHead } from "../upstream/request_head.ts";
 
 /** What the request core works with. */
 export interface RequestCore {
   upstream: Http1Client;
+  /** For backends that speak HTTP/2 with prior knowledge. */
+  upstreamHttp2: Http2Client;
   endpoints: EndpointRegistry;
   stats: RequestStats;
   /** Null: no access log. */
@@ -60,7 +65,7 @@ async function handle(
   if (table === undefined) throw new RequestFailure("no_listener");
   if (connection.scheme === "https") checkServerName(table, record);
   const decision = table.route({
-    method: request.method,
+    method: methodOf(request),
     host: record.host,
     path: record.path,
     query,
@@ -96,20 +101,33 @@ async function handle(
     target = query === "" ? rewritten.path : `${rewritten.path}?${query}`;
   }
 
-  const head = { method: request.method, target, host, headers: outbound.headers };
+  const head: RequestHead = {
+    method: methodOf(request),
+    target,
+    host,
+    headers: outbound.headers,
+    ...(request.upgrade === null ? {} : { upgrade: request.upgrade.protocol }),
+  };
+  if (isExtendedConnect(request)) addWebSocketKey(head.headers, core.random);
   const response = await forward(core, record, { head, plan, backend });
   for (const filter of backend.filters.responseHeaders) modifyHeaders(response.headers, filter);
   for (const filter of plan.filters.responseHeaders) modifyHeaders(response.headers, filter);
   record.status = response.status;
   record.headers = response.headers;
   record.body = response.body;
+  if (response.tunnel !== undefined && request.upgrade !== null) {
+    if (isExtendedConnect(request)) dropWebSocketAccept(response.headers);
+    record.switchProtocols(response.tunnel, request.upgrade.input);
+  }
   return record;
 }
 
 /** Sets host and path of the record and returns the query. */
 function checkTarget(record: RequestRecord, limits: Limits): string {
   const { method, target, authority } = record.request;
-  if (method === "CONNECT") throw new RequestFailure("connect_method");
+  if (method === "CONNECT" && !isExtendedConnect(record.request)) {
+    throw new RequestFailure("connect_method");
+  }
   if (target.length > limits.maxTargetBytes) throw new RequestFailure("target_too_long");
   const host = hostOf(authority);
   if (host === undefined) throw new RequestFailure("bad_host");

@@ -8,12 +8,22 @@ export interface Limits {
   maxTargetBytes: number;
   /** Bytes of a request body; 0 = no bound; beyond: 413. */
   maxBodyBytes: number;
-  /** Open connections per proxy; beyond: accepted and closed at once. */
+  /**
+   * Open connections per proxy; beyond: accepted and closed at once. Half of the file descriptors
+   * bound them as well, where that number is known.
+   */
   maxConnections: number;
+  /** Milliseconds after which a TLS socket that accepted nothing is tried; 0 = never. */
+  acceptWatchInterval: number;
   /** Milliseconds from accept (or the first byte of a later request) to the end of the head. */
   headTimeout: number;
   /** Milliseconds without a byte of a request body before 408. */
   bodyIdleTimeout: number;
+  /**
+   * Milliseconds until the answer has to begin when a client has closed its sending side: it may
+   * still be there (RFC 9112 §9.6), or gone.
+   */
+  halfClosedTimeout: number;
   /** Milliseconds that a keep-alive connection may wait for the next request. */
   keepAliveTimeout: number;
   /** Milliseconds without progress of an answer before the connection is closed. */
@@ -24,6 +34,12 @@ export interface Limits {
   maxUpstreamConnections: number;
   /** Requests that may wait for a connection to one endpoint; beyond: 503. */
   maxPendingRequests: number;
+  /** Connections to one endpoint that switched to another protocol (WebSocket); beyond: 503. */
+  maxTunnels: number;
+  /** Milliseconds that such a connection may carry no byte in either direction. */
+  tunnelIdleTimeout: number;
+  /** Milliseconds that it gets to end by itself when the proxy stops. */
+  tunnelDrainTimeout: number;
   /** Milliseconds that an upstream connection may stay idle in the pool. */
   upstreamIdleTimeout: number;
 }
@@ -35,12 +51,17 @@ export const DEFAULT_LIMITS: Limits = {
   maxTargetBytes: 16 * 1024,
   maxBodyBytes: 0,
   maxConnections: 16_384,
+  acceptWatchInterval: 10_000,
   headTimeout: 10_000,
   bodyIdleTimeout: 30_000,
+  halfClosedTimeout: 30_000,
   keepAliveTimeout: 60_000,
   responseIdleTimeout: 60_000,
   connectTimeout: 5_000,
   maxUpstreamConnections: 1_024,
   maxPendingRequests: 1_024,
+  maxTunnels: 4_096,
+  tunnelIdleTimeout: 300_000,
+  tunnelDrainTimeout: 5_000,
   upstreamIdleTimeout: 30_000,
 };

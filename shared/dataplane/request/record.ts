@@ -6,9 +6,16 @@ import { Deadline, type Deadlines } from "../upstream/deadlines.ts";
 import type { Exchange } from "../upstream/exchange.ts";
 import { UpstreamError } from "../upstream/errors.ts";
 import type { Candidate } from "../table/types.ts";
-import type { CountedBody } from "./body.ts";
+import type { UpstreamTunnel } from "../upstream/tunnel.ts";
+import { CountedBody } from "./body.ts";
 import { type FailureCause, failureCause, RequestFailure } from "./failures.ts";
-import type { HeaderList, InboundRequest, OutboundResponse, ResponseOutcome } from "./types.ts";
+import type {
+  BodyReader,
+  HeaderList,
+  InboundRequest,
+  OutboundResponse,
+  ResponseOutcome,
+} from "./types.ts";
 
 /** Where finished requests are reported. */
 export interface RecordSinks {
@@ -23,6 +30,8 @@ export class RequestRecord implements OutboundResponse {
   headers: HeaderList = [];
   body: OutboundResponse["body"] = null;
   close = false;
+  /** What the backend switched to; empty while this is HTTP. */
+  upgrade = "";
 
   readonly request: InboundRequest;
   readonly startedAt: number;
@@ -44,6 +53,8 @@ export class RequestRecord implements OutboundResponse {
   deadline: Deadline | null = null;
   /** The route's timeout for one attempt, when it has one. */
   attempt: Deadline | null = null;
+  /** Milliseconds until the protocol was switched; the rest is the tunnel's life. */
+  #switchedMs = 0;
   /** The deadline is over, or the client is gone. */
   ended: RequestFailure | null = null;
   readonly #sinks: RecordSinks;
@@ -75,6 +86,21 @@ export class RequestRecord implements OutboundResponse {
     deadlines.start(this.attempt, ms);
   }
 
+  /**
+   * The backend agreed to another protocol. The route's timeouts were about its answer; what comes
+   * now lasts as long as both sides want.
+   */
+  switchProtocols(tunnel: UpstreamTunnel, input: BodyReader): void {
+    const { stats, clock } = this.#sinks;
+    this.deadline?.stop();
+    this.attempt?.stop();
+    this.upgrade = tunnel.protocol;
+    this.#switchedMs = clock.monotonic() - this.startedAt;
+    stats.tunnels += 1;
+    this.streamed = new CountedBody(input, 0);
+    tunnel.carry(this.streamed);
+  }
+
   /** Ends the request from the outside: deadline or client. */
   end(cause: FailureCause): void {
     if (this.ended !== null || this.#done) return;
@@ -103,10 +129,16 @@ export class RequestRecord implements OutboundResponse {
     stats.inflight -= 1;
     const scope = this.request.connection.scope;
     const gateway = stats.gateway(scope);
-    gateway.request.observe(duration);
+    const switched = this.upgrade !== "";
+    gateway.request.observe(switched ? this.#switchedMs : duration);
     if (this.exchange !== null) gateway.upstream.observe(this.upstreamMs);
     const counter = this.counter ?? stats.unrouted(scope, "");
-    counter.count(this.reason === "client_closed" ? 499 : this.status);
+    if (switched) {
+      stats.tunnels -= 1;
+      stats.tunnelBytesIn += this.streamed?.bytes ?? 0;
+      stats.tunnelBytesOut += outcome.bytes;
+      counter.count(this.status);
+    } else counter.count(this.reason === "client_closed" ? 499 : this.status);
     if (this.reason !== "ok") this.#countFailure();
     if (accessLog !== null) this.#log(accessLog, duration, outcome.bytes);
   }
@@ -120,6 +152,9 @@ export class RequestRecord implements OutboundResponse {
       case "upstream_connect_timeout":
       case "request_timeout":
         stats.timeouts += 1;
+        break;
+      case "tunnel_idle":
+        stats.limitExceeded("tunnel_idle_timeout");
         break;
       case "body_timeout":
         stats.limitExceeded("body_idle_timeout");

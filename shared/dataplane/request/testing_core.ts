@@ -7,10 +7,17 @@ import { compileTable } from "../table/compile.ts";
 import type { RouteTable } from "../table/types.ts";
 import { EndpointRegistry } from "../upstream/endpoints.ts";
 import { Http1Client } from "../upstream/http1_client.ts";
+import { Http2Client } from "../upstream/http2_client.ts";
 import { answeringOrigin, type Origin } from "../upstream/testing_origin.ts";
 import { createRequestHandler } from "./handle.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
-import type { BodyReader, InboundRequest, OutboundResponse, RequestHandler } from "./types.ts";
+import type {
+  BodyReader,
+  InboundRequest,
+  OutboundResponse,
+  RequestHandler,
+  UpgradeRequest,
+} from "./types.ts";
 
 const SCOPE = "gateway/d/g";
 
@@ -22,6 +29,8 @@ export interface CoreOptions {
   rules: TestRule[];
   /** Port behind backend `a`, `b`, …; null = no ready endpoint. */
   backends?: Record<string, number | null>;
+  /** What the backends speak. */
+  protocol?: "http1" | "h2c";
   hostnames?: string[];
   listenerHostname?: string;
   port?: number;
@@ -55,6 +64,7 @@ export interface Ask {
   body: BodyReader | null;
   scheme: "http" | "https";
   sni: string;
+  upgrade: UpgradeRequest;
   onRequest(request: InboundRequest): void;
 }
 
@@ -92,10 +102,12 @@ export function testCore(options: CoreOptions): TestCore {
     });
   }
   const client = new Http1Client({ limits: { ...DEFAULT_LIMITS, ...options.limits } });
+  const http2 = new Http2Client({ limits: { ...DEFAULT_LIMITS, ...options.limits } });
   const endpoints = new EndpointRegistry({ observer: client, random: () => 0 });
   for (const [name, at] of Object.entries(options.backends ?? {})) {
     const key = `d/${name}/80`;
-    resources.set(`cluster/${key}`, { kind: "cluster", endpoints: key, protocol: "http1" });
+    const protocol = options.protocol ?? "http1";
+    resources.set(`cluster/${key}`, { kind: "cluster", endpoints: key, protocol });
     endpoints.setEndpoints(key, {
       kind: "endpoints",
       endpoints: at === null
@@ -129,6 +141,7 @@ export function testCore(options: CoreOptions): TestCore {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const handler = createRequestHandler({
     upstream: client,
+    upstreamHttp2: http2,
     endpoints,
     stats,
     accessLog,
@@ -148,7 +161,10 @@ export function testCore(options: CoreOptions): TestCore {
       return lines.map((line): Record<string, unknown> => JSON.parse(line));
     },
     ask: async (ask = {}) => answerOf(await handler(requestOf(table, port, ask))),
-    close: () => client.close(),
+    close: () => {
+      client.close();
+      http2.close();
+    },
   };
 }
 
@@ -170,6 +186,7 @@ function requestOf(table: RouteTable, port: number, ask: Partial<Ask>): InboundR
     httpVersion: "1.1",
     headers: ask.headers ?? [],
     body: ask.body ?? null,
+    upgrade: ask.upgrade ?? null,
     onAbort: null,
   };
   ask.onRequest?.(request);

@@ -19,6 +19,11 @@ export interface BodyReader {
   read(): Promise<Uint8Array | null>;
   /** Gives the rest up: the source is closed or drained as its framing allows. Idempotent. */
   cancel(reason?: unknown): void;
+  /**
+   * What came after the body, known once `read` gave null; names lower-case, only fields that may
+   * be passed on. Null or missing when there is nothing, or the protocol shows none.
+   */
+  readonly trailers?: HeaderList | null;
 }
 
 /** What an engine knows about the connection that a request came in on. */
@@ -38,6 +43,18 @@ export interface InboundConnection {
   snapshotVersion(): number;
 }
 
+/**
+ * A client that wants to go on with another protocol where this request is (RFC 9110 §7.8; over
+ * HTTP/2 by extended CONNECT, RFC 8441). A 101 from the core says yes, whatever the engine's own
+ * protocol calls it; any other answer says no, and is an answer like any other.
+ */
+export interface UpgradeRequest {
+  /** What the client offers: the value of its Upgrade header, or `:protocol`. */
+  readonly protocol: string;
+  /** What the client sends after the switch. Read only once the answer is a 101. */
+  readonly input: BodyReader;
+}
+
 /** One request, as an engine hands it to the core. */
 export interface InboundRequest {
   readonly connection: InboundConnection;
@@ -51,6 +68,8 @@ export interface InboundRequest {
   readonly headers: HeaderList;
   /** Null when the request has no body. */
   readonly body: BodyReader | null;
+  /** Null when the client stays with HTTP. A request with an upgrade has no body. */
+  readonly upgrade: UpgradeRequest | null;
   /** Set by the core; the engine calls it once if the client goes away before the answer is out. */
   onAbort: (() => void) | null;
 }
@@ -62,6 +81,11 @@ export interface OutboundResponse {
   readonly headers: HeaderList;
   /** Whole body (the engine's from now on: it may free the memory), streamed body, or none. */
   readonly body: Uint8Array | BodyReader | null;
+  /**
+   * With a 101: the protocol switched to; the body is what the client gets from then on. Empty
+   * otherwise. Done when both directions have ended.
+   */
+  readonly upgrade: string;
   /** Close the connection after this answer. */
   readonly close: boolean;
   /** The engine calls it exactly once, when the answer is out or has failed. */

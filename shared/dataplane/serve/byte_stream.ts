@@ -1,6 +1,11 @@
 /** A connection as the HTTP/1.1 codec sees it: bytes in, bytes out, nothing of TLS or sockets. */
 export interface ByteStream {
   /**
+   * What was given to write() is the caller's again once that has resolved; without it, the
+   * transport may still read it.
+   */
+  readonly copied?: true;
+  /**
    * The next bytes, or null once the peer has sent everything. One call at a time; the bytes
    * belong to the caller. Rejects when the connection fails.
    */

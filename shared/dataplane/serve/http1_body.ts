@@ -29,6 +29,8 @@ export interface BodyOptions {
   fill: () => Promise<boolean>;
   /** Bytes; 0 = no bound. */
   maxBytes: number;
+  /** Called once, when every byte of the body has been taken from the connection. */
+  onComplete: () => void;
 }
 
 /** A body of known length. */
@@ -64,6 +66,7 @@ export class LengthBody implements FramedBody {
     }
     const chunk = input.take(Math.min(this.#left, input.size));
     this.#left -= chunk.length;
+    if (this.#left === 0) this.#options.onComplete();
     return chunk;
   }
 
@@ -126,6 +129,7 @@ export class ChunkedBody implements FramedBody {
     // Copied before the input moves on: decoding happened in place.
     const data = dataEnd > start ? bytes.slice(start, dataEnd) : undefined;
     input.skip(this.#decoder.next - start);
+    if (this.#decoder.done) this.#options.onComplete();
     this.#bytes += data?.length ?? 0;
     const { maxBytes } = this.#options;
     if (maxBytes > 0 && this.#bytes > maxBytes) {

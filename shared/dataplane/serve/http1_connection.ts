@@ -5,6 +5,7 @@
 import { Buffer } from "node:buffer";
 import { Deadline } from "../upstream/deadlines.ts";
 import type { Deadlines } from "../upstream/deadlines.ts";
+import type { Http2Limit } from "../http2/limits.ts";
 import type { Limits } from "../request/limits.ts";
 import type {
   InboundConnection,
@@ -18,7 +19,9 @@ import type { FramedBody } from "./http1_body.ts";
 import { HeadError, HeadScanner, parseRequestHead } from "./http1_head.ts";
 import type { RequestHead } from "./http1_head.ts";
 import { InputBuffer } from "./http1_input.ts";
+import { Http1Tunnel, UpgradeInput } from "./http1_upgrade.ts";
 import { errorResponse, writeResponse } from "./http1_response.ts";
+import type { WriteBuffers } from "./write_buffers.ts";
 
 /** A bound that a client ran into, for the counter. */
 export type LimitName =
@@ -28,7 +31,10 @@ export type LimitName =
   | "body_timeout"
   | "body_bytes"
   | "response_timeout"
-  | "connections";
+  | "half_closed_timeout"
+  | "tunnel_drain_timeout"
+  | "connections"
+  | Http2Limit;
 
 /** What every connection of an engine shares. */
 export interface Http1Options {
@@ -38,9 +44,11 @@ export interface Http1Options {
   onLimit: (limit: LimitName) => void;
   /** Value for the Date header, cached per second by the caller. */
   date: () => string;
+  buffers: WriteBuffers;
 }
 
 /** Bytes and milliseconds that a client may take to notice that the connection is closing. */
+const CR = 13;
 const LINGER_BYTES = 256 * 1024;
 const LINGER_TIME = 1_000;
 
@@ -92,6 +100,8 @@ class Http1Connection {
   #limit: LimitName | undefined = "head_timeout";
   /** Of waiting for the client to take ours: one that sends but never reads is cut as well. */
   readonly #writeDeadline: Deadline;
+  readonly #onWritten = () => this.#writeDeadline.stop();
+  readonly #onWatched = (more: boolean) => this.#watched(more);
   #current: InboundRequest | undefined;
   /** The answer to the current request has begun. */
   #answering = false;
@@ -99,6 +109,7 @@ class Http1Connection {
   #idle = true;
   /** No request after the current one. */
   #last = false;
+  #tunnel: Http1Tunnel | undefined;
 
   constructor(stream: ByteStream, info: InboundConnection, options: Http1Options) {
     this.#options = options;
@@ -112,6 +123,7 @@ class Http1Connection {
       stream.destroy();
     });
     this.#stream = {
+      ...(stream.copied === true ? { copied: true } : {}),
       read: () => stream.read(),
       write: (bytes) => this.#write(stream, bytes),
       end: () => stream.end(),
@@ -146,7 +158,10 @@ class Http1Connection {
         return await this.#refuse(413, "request body too large");
       }
       const body = this.#body(head);
-      if (!await this.#exchange(head, body)) return await this.#linger();
+      const more = await this.#exchange(head, body);
+      // A tunnel has ended in both directions.
+      if (this.#tunnel !== undefined) return;
+      if (!more) return await this.#linger();
     }
   }
 
@@ -160,6 +175,7 @@ class Http1Connection {
   drain(): void {
     this.#last = true;
     if (this.#idle) this.close();
+    this.#tunnel?.drain();
   }
 
   /** The next head, or null when the client has no more requests. */
@@ -169,13 +185,15 @@ class Http1Connection {
     if (input.size === 0) {
       this.#idle = true;
       if (this.#last) return null;
-      if (first) this.#within("head_timeout", limits.headTimeout);
+      if (first) this.#withinHead();
       else this.#within("keep_alive_timeout", limits.keepAliveTimeout);
       if (!await input.fill()) return null;
     }
     this.#idle = false;
-    if (!first || input.size > 0) this.#within("head_timeout", limits.headTimeout);
-    if (!await this.#skipEmptyLines()) return null;
+    if (input.bytes[input.start] === CR) {
+      this.#withinHead();
+      if (!await this.#skipEmptyLines()) return null;
+    }
     // Relative to the head's first byte: filling may move the bytes.
     const scanner = new HeadScanner(0);
     for (;;) {
@@ -190,6 +208,8 @@ class Http1Connection {
         const text = Buffer.from(head.buffer, head.byteOffset, head.length).toString("latin1");
         return parseRequestHead(text, limits);
       }
+      // Most heads come whole and need no deadline of their own.
+      this.#withinHead();
       if (!await input.fill()) return null;
     }
   }
@@ -219,6 +239,7 @@ class Http1Connection {
           : Promise.resolve(),
       fill: () => this.#fillBody(),
       maxBytes: this.#options.limits.maxBodyBytes,
+      onComplete: () => this.#watch(),
     };
     return head.contentLength === -1
       ? new ChunkedBody(options)
@@ -239,6 +260,7 @@ class Http1Connection {
 
   /** Handles one request; false when the connection ends with it. */
   async #exchange(head: RequestHead, body: FramedBody | null): Promise<boolean> {
+    const input = head.upgrade === "" ? null : new UpgradeInput(this.#input);
     const request: InboundRequest = {
       connection: this.#info,
       method: head.method,
@@ -247,36 +269,83 @@ class Http1Connection {
       httpVersion: head.httpVersion,
       headers: head.headers,
       body,
+      upgrade: input === null ? null : { protocol: head.upgrade, input },
       onAbort: null,
     };
     this.#current = request;
+    if (body === null) this.#watch();
     const response = await this.#options.handler(request);
     this.#answering = true;
-    let bytes = 0;
+    this.#deadline.stop();
+    if (response.upgrade !== "" && input !== null) {
+      await this.#switch(response, input);
+      return false;
+    }
+    const progress = { bytes: 0 };
     try {
-      const written = await writeResponse(this.#stream, response, {
+      const keepAlive = await writeResponse(this.#stream, response, {
         method: head.method,
         httpVersion: head.httpVersion,
         // A body that nobody read to its end would be taken for the next request.
         keepAlive: head.keepAlive && !this.#last && (body === null || body.complete),
         date: this.#options.date(),
+        buffers: this.#options.buffers,
+        progress,
       });
-      bytes = written.bytes;
       this.#current = undefined;
       this.#answering = false;
-      response.done({ bytes });
-      return written.keepAlive;
+      response.done(progress);
+      return keepAlive;
     } catch (error) {
       this.#current = undefined;
-      response.done({ bytes, error });
+      response.done({ ...progress, error });
       throw error;
     }
   }
 
+  /** The connection carries another protocol from now on, to its end. */
+  async #switch(response: OutboundResponse, input: UpgradeInput): Promise<void> {
+    const { limits, deadlines, date, onLimit } = this.#options;
+    // What the client sent before it left still goes to the backend; each direction ends by itself.
+    this.#current = undefined;
+    this.#tunnel = new Http1Tunnel({ ...this.#stream, end: () => this.#end() }, {
+      response,
+      input,
+      limits,
+      deadlines,
+      date: date(),
+      onDrained: () => onLimit("tunnel_drain_timeout"),
+    });
+    if (this.#last) this.#tunnel.drain();
+    await this.#tunnel.run();
+  }
+
+  /**
+   * Keeps a read outstanding while a request runs, so that a client that breaks off is noticed. The
+   * bytes it may bring are those of the next request; there is one such read, so what a client
+   * sends ahead waits in the transport.
+   */
+  #watch(): void {
+    if (this.#input.size > 0) return;
+    // A failure closes the stream, which ends the request.
+    this.#input.fill().then(this.#onWatched, () => {});
+  }
+
+  /**
+   * A client that closed its sending side may still want its answer (RFC 9112 §9.6), or be gone:
+   * only sending something would tell. It gets a bounded time.
+   */
+  #watched(more: boolean): void {
+    if (more || this.#current === undefined || this.#answering) return;
+    this.#within("half_closed_timeout", this.#options.limits.halfClosedTimeout);
+  }
+
   async #refuse(status: number, reason: string): Promise<void> {
     const response: OutboundResponse = errorResponse(status, reason);
-    const framing = { method: "GET", httpVersion: "1.1", keepAlive: false } as const;
-    await writeResponse(this.#stream, response, { ...framing, date: this.#options.date() });
+    const { date, buffers } = this.#options;
+    const framing = { method: "GET", httpVersion: "1.1", keepAlive: false, buffers } as const;
+    const progress = { bytes: 0 };
+    await writeResponse(this.#stream, response, { ...framing, date: date(), progress });
     await this.#linger();
   }
 
@@ -304,15 +373,21 @@ class Http1Connection {
     this.#writeDeadline.stop();
   }
 
+  /** Once per head: bytes that trickle in do not put it off. */
+  #withinHead(): void {
+    if (this.#limit === "head_timeout" && this.#deadline.active) return;
+    this.#within("head_timeout", this.#options.limits.headTimeout);
+  }
+
   #within(limit: LimitName | undefined, ms: number): void {
     this.#limit = limit;
     this.#options.deadlines.start(this.#deadline, ms);
   }
 
-  async #write(stream: ByteStream, bytes: Uint8Array): Promise<void> {
+  /** A failure closes the stream, and that stops the deadline. */
+  #write(stream: ByteStream, bytes: Uint8Array): Promise<void> {
     const { deadlines, limits } = this.#options;
     deadlines.start(this.#writeDeadline, limits.responseIdleTimeout);
-    await stream.write(bytes);
-    this.#writeDeadline.stop();
+    return stream.write(bytes).then(this.#onWritten);
   }
 }

@@ -3,6 +3,7 @@
  * differently is refused, because two readings of one message are how requests are smuggled.
  */
 import type { HeaderList } from "../request/types.ts";
+import { offeredProtocols } from "./offered_protocols.ts";
 
 /** A request head that was understood. */
 export interface RequestHead {
@@ -19,6 +20,8 @@ export interface RequestHead {
   /** Whether the client wants the connection kept. */
   keepAlive: boolean;
   expectContinue: boolean;
+  /** Protocols that the client would switch to; empty when it would not. */
+  upgrade: string;
 }
 
 /** A head that is refused: the status to answer before the connection is closed. */
@@ -119,6 +122,7 @@ interface Fields {
   transferEncoding: string | undefined;
   connection: string;
   expect: string | undefined;
+  upgrade: string;
 }
 
 function parseFields(text: string, from: number, maxHeaders: number): Fields {
@@ -129,6 +133,7 @@ function parseFields(text: string, from: number, maxHeaders: number): Fields {
     transferEncoding: undefined,
     connection: "",
     expect: undefined,
+    upgrade: "",
   };
   let count = 0;
   for (let at = from;;) {
@@ -180,12 +185,17 @@ function addField(fields: Fields, name: string, value: string): void {
     case "connection":
       fields.connection += `,${value.toLowerCase()}`;
       break;
+    case "upgrade":
+      fields.upgrade += fields.upgrade === "" ? value : `, ${value}`;
+      break;
     case "expect":
       fields.expect = value.toLowerCase();
       break;
   }
   fields.headers.push(name, value);
 }
+
+const NO_OPTIONS: readonly string[] = [];
 
 function describe(
   method: string,
@@ -194,7 +204,9 @@ function describe(
   fields: Fields,
 ): RequestHead {
   const httpVersion = version === "HTTP/1.1" ? "1.1" : "1.0";
-  const options = fields.connection.split(",").map((option) => option.trim());
+  const options = fields.connection === ""
+    ? NO_OPTIONS
+    : fields.connection.split(",").map((option) => option.trim());
   const keepAlive = httpVersion === "1.1"
     ? !options.includes("close")
     : options.includes("keep-alive");
@@ -202,15 +214,22 @@ function describe(
     throw new HeadError(417, "unknown expectation");
   }
   const { host, origin } = hostAndTarget(method, target, fields.host, httpVersion);
+  const contentLength = bodyLength(fields, httpVersion);
   return {
     method,
     target: origin,
     httpVersion,
     host,
     headers: fields.headers,
-    contentLength: bodyLength(fields, httpVersion),
+    contentLength,
     keepAlive,
     expectContinue: fields.expect !== undefined && httpVersion === "1.1",
+    // RFC 9110 §7.8: without the connection option it is not meant for us, and HTTP/1.0 has none. A
+    // body would have to end before the switch: such a request is served without it, as is allowed.
+    upgrade: fields.upgrade !== "" && httpVersion === "1.1" && contentLength === 0 &&
+        options.includes("upgrade")
+      ? offeredProtocols(fields.upgrade)
+      : "",
   };
 }
 

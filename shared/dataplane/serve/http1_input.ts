@@ -10,6 +10,11 @@ export class InputBuffer {
   /** Whether `bytes` was made here: what the transport handed over is not written to. */
   #owned = false;
   #filling: Promise<boolean> | undefined;
+  readonly #onChunk = (chunk: Uint8Array | null) => this.#take(chunk);
+  readonly #onFailure = (error: unknown) => {
+    this.#filling = undefined;
+    throw error;
+  };
 
   constructor(stream: ByteStream) {
     this.#stream = stream;
@@ -24,16 +29,11 @@ export class InputBuffer {
    * waits (an answer that ends before its request) waits for the same bytes.
    */
   fill(): Promise<boolean> {
-    return this.#filling ??= this.#fill();
+    return this.#filling ??= this.#stream.read().then(this.#onChunk, this.#onFailure);
   }
 
-  async #fill(): Promise<boolean> {
-    let chunk: Uint8Array | null;
-    try {
-      chunk = await this.#stream.read();
-    } finally {
-      this.#filling = undefined;
-    }
+  #take(chunk: Uint8Array | null): boolean {
+    this.#filling = undefined;
     if (chunk === null) return false;
     if (this.size === 0) {
       this.bytes = chunk;

@@ -2,7 +2,10 @@
 import { Buffer } from "node:buffer";
 import type { BodyReader, HeaderList, OutboundResponse } from "../request/types.ts";
 import type { ByteStream } from "./byte_stream.ts";
+import { encodeLatin1 } from "../upstream/request_head.ts";
 import { STATUS_TEXT } from "./status_text.ts";
+import { freeBody } from "./write_buffers.ts";
+import type { WriteBuffers } from "./write_buffers.ts";
 
 /** What the request decided about its answer. */
 export interface ResponseFraming {
@@ -12,12 +15,9 @@ export interface ResponseFraming {
   keepAlive: boolean;
   /** Value of the Date header. */
   date: string;
-}
-
-/** How the answer went out. */
-export interface Written {
-  bytes: number;
-  keepAlive: boolean;
+  buffers: WriteBuffers;
+  /** Counts while the answer goes out. */
+  progress: Progress;
 }
 
 /** The answer ended before its declared length. */
@@ -35,17 +35,19 @@ export class ResponseSplitError extends Error {
 
 const NOT_A_FIELD = /[\r\n\0]|[^\0-\xff]/;
 
+const NOTHING = new Uint8Array(0);
 const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1");
 
 /**
- * Writes an answer and resolves when the transport has taken it. Rejects when the client or the
+ * Writes an answer and resolves when the transport has taken it, with whether the connection may
+ * carry another. Rejects when the client or the
  * body fails; the connection cannot be used any more then.
  */
 export async function writeResponse(
   stream: ByteStream,
   response: OutboundResponse,
   framing: ResponseFraming,
-): Promise<Written> {
+): Promise<boolean> {
   const { status, body } = response;
   const bodyless = framing.method === "HEAD" || status === 204 || status === 304;
   const length = body === null ? 0 : body.length;
@@ -55,46 +57,89 @@ export async function writeResponse(
   const head = serializeHead(response, framing, { bodyless, length, chunked, keepAlive });
   if (body === null || bodyless) {
     if (body !== null && "cancel" in body) body.cancel();
-    await stream.write(Buffer.from(head, "latin1"));
-    return { bytes: 0, keepAlive };
+    await writeWhole(stream, { head, body: NOTHING, buffers: framing.buffers });
+    return keepAlive;
   }
   if (body instanceof Uint8Array) {
-    const message = Buffer.allocUnsafe(head.length + body.length);
-    message.write(head, 0, "latin1");
-    message.set(body, head.length);
-    await stream.write(message);
-    return { bytes: body.length, keepAlive };
+    const bytes = body.length;
+    await writeWhole(stream, { head, body, buffers: framing.buffers });
+    framing.progress.bytes = bytes;
+    return keepAlive;
   }
   await stream.write(Buffer.from(head, "latin1"));
-  const bytes = await streamBody(stream, body, chunked);
-  return { bytes, keepAlive };
+  await streamBody(stream, body, { chunked, progress: framing.progress });
+  return keepAlive;
 }
 
+interface Whole {
+  head: string;
+  /** Freed. */
+  body: Uint8Array;
+  buffers: WriteBuffers;
+}
+
+/** Head and body in one write. */
+async function writeWhole(stream: ByteStream, { head, body, buffers }: Whole): Promise<void> {
+  const size = head.length + body.length;
+  const shared = stream.copied === true ? buffers.take(size) : undefined;
+  const message = shared === undefined ? Buffer.allocUnsafe(size) : shared.subarray(0, size);
+  encodeLatin1(head, message);
+  message.set(body, head.length);
+  freeBody(body);
+  await stream.write(message);
+  if (shared !== undefined) buffers.give(shared);
+}
+
+/** How far an answer came. */
+export interface Progress {
+  /** Bytes of the body that the transport took. */
+  bytes: number;
+}
+
+/** Writes a body as it comes. */
 async function streamBody(
   stream: ByteStream,
   body: BodyReader,
-  chunked: boolean,
-): Promise<number> {
-  let bytes = 0;
+  { chunked, progress }: { chunked: boolean; progress: Progress },
+): Promise<void> {
   try {
     for (let chunk = await body.read(); chunk !== null; chunk = await body.read()) {
       if (chunk.length === 0) continue;
-      bytes += chunk.length;
-      if (body.length !== -1 && bytes > body.length) {
+      if (body.length !== -1 && progress.bytes + chunk.length > body.length) {
         throw new TruncatedResponseError("the body is longer than its content-length");
       }
-      // Copied: a chunk is only valid until the next read, and the transport may still hold it.
-      await stream.write(chunked ? frameChunk(chunk) : chunk.slice());
+      // A chunk is only valid until the next read, and the transport may still hold it then.
+      if (chunked) await stream.write(frameChunk(chunk));
+      else await stream.write(stream.copied === true ? chunk : chunk.slice());
+      progress.bytes += chunk.length;
     }
   } catch (error) {
     body.cancel(error);
     throw error;
   }
-  if (body.length !== -1 && bytes !== body.length) {
+  if (body.length !== -1 && progress.bytes !== body.length) {
     throw new TruncatedResponseError("the body is shorter than its content-length");
   }
   if (chunked) await stream.write(LAST_CHUNK);
-  return bytes;
+}
+
+/**
+ * Writes a 101 and then what the backend sends in the new protocol, to its end. Rejects when either
+ * side fails.
+ */
+export async function writeSwitched(
+  stream: ByteStream,
+  response: OutboundResponse,
+  { progress, date }: { progress: Progress; date: string },
+): Promise<void> {
+  const fields = serializeFields(response.headers, { date });
+  const head = `HTTP/1.1 101 Switching Protocols\r\n${fields}connection: upgrade\r\n` +
+    `upgrade: ${response.upgrade}\r\n\r\n`;
+  await stream.write(Buffer.from(head, "latin1"));
+  const { body } = response;
+  if (body === null) return;
+  if (body instanceof Uint8Array) return await stream.write(body);
+  await streamBody(stream, body, { chunked: false, progress });
 }
 
 function frameChunk(chunk: Uint8Array): Uint8Array {
@@ -119,21 +164,11 @@ function serializeHead(
   { bodyless, length, chunked, keepAlive }: HeadFraming,
 ): string {
   const { status, headers } = response;
+  // Our framing, not the upstream's; what HEAD and 304 say about the body is kept, and 204 must not
+  // say anything (RFC 9110 §8.6).
+  const dropLength = !bodyless || status === 204;
   let head = `HTTP/1.1 ${status} ${STATUS_TEXT[status] ?? ""}\r\n`;
-  let dated = false;
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i] as string;
-    const value = headers[i + 1] as string;
-    // Our framing, not the upstream's; what HEAD and 304 say about the body is kept, and 204 must
-    // not say anything (RFC 9110 §8.6).
-    if (name === "content-length" && (!bodyless || status === 204)) continue;
-    if (name === "date") dated = true;
-    if (NOT_A_FIELD.test(value) || NOT_A_FIELD.test(name)) {
-      throw new ResponseSplitError(`header ${JSON.stringify(name)} cannot be sent`);
-    }
-    head += `${name}: ${value}\r\n`;
-  }
-  if (!dated) head += `date: ${framing.date}\r\n`;
+  head += serializeFields(headers, { date: framing.date, dropLength });
   if (chunked) head += "transfer-encoding: chunked\r\n";
   else if (!bodyless && length !== -1) head += `content-length: ${length}\r\n`;
   if (!keepAlive) head += "connection: close\r\n";
@@ -141,9 +176,29 @@ function serializeHead(
   return `${head}\r\n`;
 }
 
+/** Header lines, with a date when there is none. */
+function serializeFields(
+  headers: HeaderList,
+  { date, dropLength = true }: { date: string; dropLength?: boolean },
+): string {
+  let lines = "";
+  let dated = false;
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string;
+    const value = headers[i + 1] as string;
+    if (name === "content-length" && dropLength) continue;
+    if (name === "date") dated = true;
+    if (NOT_A_FIELD.test(value) || NOT_A_FIELD.test(name)) {
+      throw new ResponseSplitError(`header ${JSON.stringify(name)} cannot be sent`);
+    }
+    lines += `${name}: ${value}\r\n`;
+  }
+  return dated ? lines : `${lines}date: ${date}\r\n`;
+}
+
 /** The answer to a head that could not be parsed. */
 export function errorResponse(status: number, reason: string): OutboundResponse {
   const headers: HeaderList = ["content-type", "text/plain"];
   const body = new TextEncoder().encode(`${reason}\n`);
-  return { status, headers, body, close: true, done: () => {} };
+  return { status, headers, body, upgrade: "", close: true, done: () => {} };
 }

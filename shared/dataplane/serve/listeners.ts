@@ -6,44 +6,54 @@
 import type { BindMap } from "../../snapshot/schema.ts";
 import type { InboundConnection } from "../request/types.ts";
 import type { PortTable, RouteTable } from "../table/types.ts";
-import type { HandshakeFailure, TlsConnection } from "./tls_server.ts";
+import type { HandshakeFailure } from "./tls_server.ts";
+import type { ByteStream } from "./byte_stream.ts";
 import { backoff } from "../../lib/backoff.ts";
 import type { BackoffOptions } from "../../lib/backoff.ts";
 import { errorMessage } from "../../lib/log.ts";
 import type { Logger } from "../../lib/log.ts";
+import type { OpenConnection, OpenConnections } from "./open_connections.ts";
+import { AcceptWatchdog } from "./accept_watchdog.ts";
+import { firstProtocol } from "./preface.ts";
 import { bindTcp } from "./tcp_server.ts";
+import { TcpStream } from "./tcp_stream.ts";
 import { listenTls } from "./tls_server.ts";
 import type { BoundSocket } from "./tls_server.ts";
 import type { CertificateStore } from "./tls_contexts.ts";
 import type { Deadlines } from "../upstream/deadlines.ts";
 
-/** What speaks on accepted connections. Each resolves when the connection is gone. */
+/** What speaks on an accepted connection, plaintext or TLS. */
+export type Engine = (stream: ByteStream, info: InboundConnection) => OpenConnection;
+
 export interface Engines {
-  /** Plaintext HTTP/1.1 and h2c. */
-  native: (connection: Deno.TcpConn, info: InboundConnection) => Promise<void>;
-  /** HTTP/1.1 over an established TLS connection. */
-  stream: (connection: TlsConnection, info: InboundConnection) => Promise<void>;
+  http1: Engine;
+  http2: Engine;
 }
+
+/** A connection before its engine is chosen. */
+type Accepted =
+  | { over: "tcp"; stream: TcpStream }
+  | { over: "tls"; stream: ByteStream; agreed: keyof Engines };
 
 export interface ListenersOptions {
   /** Address that every port is bound on. */
   bindAddress: string;
   /** Other workers of this proxy bind the same ports and share the connections. Default false. */
   reusePort?: boolean;
-  maxConnections: number;
-  /** Milliseconds for a TLS handshake. */
+  connections: OpenConnections;
+  /** Milliseconds for a TLS handshake, or for the first bytes of a plaintext connection. */
   handshakeTimeout: number;
+  /** Milliseconds after which a TLS socket that accepted nothing is tried; 0 = never. */
+  watchEvery: number;
   /** Between tries to bind what could not be bound. */
   bindRetry: BackoffOptions;
   certificates: CertificateStore;
   deadlines: Deadlines;
   engines: Engines;
   log: Logger;
-  /** A connection was refused because there are too many. */
-  onTooManyConnections: () => void;
   onHandshakeFailure: (reason: HandshakeFailure) => void;
-  /** The number of open connections changed. */
-  onConnections: (open: number) => void;
+  /** A plaintext connection said nothing within `handshakeTimeout`. */
+  onSilence: () => void;
 }
 
 /** A port that could not be bound. */
@@ -69,6 +79,8 @@ interface PortSocket {
   readonly fleetPort: number;
   readonly protocol: "HTTP" | "HTTPS";
   bound: BoundSocket | undefined;
+  /** Connections accepted, those refused included. */
+  accepted: number;
   error: string;
 }
 
@@ -77,12 +89,20 @@ export class Listeners {
   readonly #scopes = new Map<string, ScopeState>();
   #retry: ReturnType<typeof setTimeout> | undefined;
   #retries = 0;
-  #open = 0;
-  #handshaking = 0;
   #closed = false;
+  readonly #watchdog: AcceptWatchdog<PortSocket> | undefined;
 
   constructor(options: ListenersOptions) {
     this.#options = options;
+    const { bindAddress: address, watchEvery, reusePort } = options;
+    // What is sent to a port that others share may be accepted by any of them.
+    if (reusePort === true || watchEvery === 0) return;
+    this.#watchdog = new AcceptWatchdog({
+      address,
+      every: watchEvery,
+      sockets: () => this.#tlsSockets(),
+      onStuck: (socket) => this.#bindAnew(socket),
+    });
   }
 
   /** Puts a table in force: the swap is this assignment; binding what it adds follows. */
@@ -155,6 +175,7 @@ export class Listeners {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
+    await this.#watchdog?.close();
     const states = [...this.#scopes.values()];
     await Promise.all(states.map(({ work }) => work));
     const sockets = states.flatMap((state) => [...state.sockets.values()]);
@@ -203,6 +224,7 @@ export class Listeners {
         fleetPort,
         protocol: table.protocol,
         bound: undefined,
+        accepted: 0,
         error: "",
       };
       state.sockets.set(port, socket);
@@ -215,13 +237,38 @@ export class Listeners {
     const where = { scope: state.scope, port, fleetPort: socket.fleetPort };
     try {
       socket.bound = socket.protocol === "HTTP"
-        ? this.#bindPlain(state, port, socket.fleetPort)
-        : await this.#bindTls(state, port, socket.fleetPort);
+        ? this.#bindPlain(state, port, socket)
+        : await this.#bindTls(state, port, socket);
       log.info("listener_bound", { ...where, address: hostname });
     } catch (error) {
       socket.error = errorMessage(error);
       log.warn("listener_bind_failed", { ...where, address: hostname, error: socket.error });
       this.#retryLater();
+    }
+  }
+
+  /** Plaintext sockets report that they cannot accept, and go on. */
+  *#tlsSockets(): Iterable<PortSocket> {
+    for (const { sockets } of this.#scopes.values()) {
+      for (const socket of sockets.values()) {
+        if (socket.bound !== undefined && socket.protocol === "HTTPS") yield socket;
+      }
+    }
+  }
+
+  /** Open connections go on; those that wait to be accepted are lost either way. */
+  #bindAnew(stuck: PortSocket): void {
+    for (const state of this.#scopes.values()) {
+      for (const [port, socket] of state.sockets) {
+        if (socket !== stuck) continue;
+        const where = { scope: state.scope, port, fleetPort: socket.fleetPort };
+        this.#options.log.error("listener_stuck", where);
+        state.work = state.work.then(async () => {
+          if (state.sockets.get(port) === stuck) state.sockets.delete(port);
+          await stuck.bound?.close();
+        });
+        void this.#reconcile(state);
+      }
     }
   }
 
@@ -235,13 +282,14 @@ export class Listeners {
     }, wait);
   }
 
-  #bindPlain(state: ScopeState, port: number, fleetPort: number): BoundSocket {
+  #bindPlain(state: ScopeState, port: number, { fleetPort }: PortSocket): BoundSocket {
+    const { bindAddress, reusePort, log, connections } = this.#options;
     return bindTcp({
-      hostname: this.#options.bindAddress,
-      reusePort: this.#options.reusePort ?? false,
+      hostname: bindAddress,
       port: fleetPort,
-      log: this.#options.log,
-      admit: () => this.#admit(),
+      reusePort: reusePort ?? false,
+      log,
+      admit: () => connections.admit(),
       onConnection: (connection) => {
         const peer = connection.remoteAddr;
         const info = this.#info(state, port, {
@@ -250,22 +298,28 @@ export class Listeners {
           remotePort: peer.port,
           sni: "",
         });
-        this.#track(this.#options.engines.native(connection, info));
+        connections.add(this.#open({ over: "tcp", stream: new TcpStream(connection) }, info));
       },
     });
   }
 
-  #bindTls(state: ScopeState, port: number, fleetPort: number): Promise<BoundSocket> {
-    const { certificates, deadlines, handshakeTimeout, onHandshakeFailure, log } = this.#options;
+  #bindTls(state: ScopeState, port: number, socket: PortSocket): Promise<BoundSocket> {
+    const { certificates, deadlines, handshakeTimeout, onHandshakeFailure, log, connections } =
+      this.#options;
     return listenTls({
       reusePort: this.#options.reusePort ?? false,
       hostname: this.#options.bindAddress,
-      port: fleetPort,
+      port: socket.fleetPort,
       deadlines,
       handshakeTimeout,
-      onHandshakeFailure,
-      admit: () => this.#admit(),
-      onHandshaking: (change) => this.#handshaking += change,
+      onHandshakeFailure: (reason) => {
+        if (reason !== "closed" || this.#watchdog?.forgive() !== true) onHandshakeFailure(reason);
+      },
+      admit: () => {
+        socket.accepted++;
+        return connections.admit();
+      },
+      onHandshaking: (change) => connections.handshakes(change),
       onError: (error) =>
         log.error("listener_failed", { scope: state.scope, port, error: error.message }),
       certificateFor: (serverName) => {
@@ -274,11 +328,47 @@ export class Listeners {
         return listener && certificates.choose(listener.certificates, serverName);
       },
       onConnection: (connection) => {
-        const { remoteAddress, remotePort, sni } = connection;
+        const { stream, protocol, remoteAddress, remotePort, sni } = connection;
         const info = this.#info(state, port, { scheme: "https", remoteAddress, remotePort, sni });
-        this.#track(this.#options.engines.stream(connection, info));
+        const agreed = protocol === "h2" ? "http2" : "http1";
+        connections.add(this.#open({ over: "tls", agreed, stream }, info));
       },
     });
+  }
+
+  /**
+   * Which engine a connection gets, for as long as it is open: over TLS what the handshake agreed
+   * on (ALPN, RFC 7301), in plaintext what the client's first bytes say (RFC 9113 §3.3).
+   */
+  #open(accepted: Accepted, info: InboundConnection): OpenConnection {
+    switch (accepted.over) {
+      case "tls":
+        return this.#options.engines[accepted.agreed](accepted.stream, info);
+      case "tcp":
+        return this.#openByPreface(accepted.stream, info);
+    }
+  }
+
+  #openByPreface(stream: TcpStream, info: InboundConnection): OpenConnection {
+    const { engines, deadlines, handshakeTimeout, onSilence } = this.#options;
+    let engine: OpenConnection | undefined;
+    const serve = async () => {
+      const options = { deadlines, timeout: handshakeTimeout, onTimeout: onSilence };
+      const protocol = await firstProtocol(stream, options);
+      if (protocol === "none") return stream.destroy();
+      engine = engines[protocol](stream, info);
+      await engine.finished;
+    };
+    const finished = serve();
+    return {
+      finished,
+      drain: () => {
+        if (engine !== undefined) return engine.drain();
+        stream.destroy();
+        return finished;
+      },
+      abort: () => engine === undefined ? stream.destroy() : engine.abort(),
+    };
   }
 
   #info(
@@ -293,21 +383,6 @@ export class Listeners {
       table: () => state.table?.ports.get(port),
       snapshotVersion: () => state.table?.version ?? 0,
     };
-  }
-
-  #admit(): boolean {
-    if (this.#open + this.#handshaking < this.#options.maxConnections) return true;
-    this.#options.onTooManyConnections();
-    return false;
-  }
-
-  #track(connection: Promise<void>): void {
-    this.#options.onConnections(++this.#open);
-    connection
-      .catch((error) =>
-        this.#options.log.error("connection_failed", { error: errorMessage(error) })
-      )
-      .finally(() => this.#options.onConnections(--this.#open));
   }
 }
 

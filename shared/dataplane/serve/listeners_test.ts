@@ -6,7 +6,11 @@ import type { Resource } from "../../snapshot/schema.ts";
 import { compileTable } from "../table/compile.ts";
 import type { RouteTable } from "../table/types.ts";
 import { Deadlines } from "../upstream/deadlines.ts";
+import type { InboundConnection } from "../request/types.ts";
+import type { ByteStream } from "./byte_stream.ts";
 import { Listeners } from "./listeners.ts";
+import { OpenConnections } from "./open_connections.ts";
+import { PREFACE } from "./preface.ts";
 import { CertificateStore } from "./tls_contexts.ts";
 
 const SCOPE = "gateway/ns/gw";
@@ -32,17 +36,20 @@ function tableOf(
 
 interface Setup {
   listeners: Listeners;
+  connections: OpenConnections;
   certificates: CertificateStore;
   /** What the engines saw: `engine port version`. */
   seen: string[];
   open: () => number;
   refused: () => number;
+  /** Plaintext connections that said nothing in time. */
+  silent: () => number;
 }
 
 /** Engines that note the connection, answer one byte, and wait for the client to close. */
 async function withListeners(
   use: (setup: Setup) => Promise<void>,
-  options: { maxConnections?: number } = {},
+  options: { maxConnections?: number; handshakeTimeout?: number } = {},
 ): Promise<void> {
   const deadlines = new Deadlines(systemClock);
   const certificates = new CertificateStore();
@@ -54,36 +61,49 @@ async function withListeners(
     connections.add(work);
     return work;
   };
+  let silent = 0;
+  const engine = (name: string) => (stream: ByteStream, info: InboundConnection) => {
+    seen.push(`${name} ${info.port} ${info.sni === "" ? info.snapshotVersion() : info.sni}`);
+    const serve = async () => {
+      await stream.write(new Uint8Array([1]));
+      while (await stream.read().catch(() => null) !== null);
+      stream.destroy();
+    };
+    const finished = track(serve());
+    return { finished, drain: () => finished, abort: () => stream.destroy() };
+  };
+  const all = new OpenConnections({
+    max: options.maxConnections ?? 100,
+    onRefused: () => refused++,
+    onCount: (count) => open = count,
+    onFailure: () => {},
+  });
   const listeners = new Listeners({
     bindAddress: "127.0.0.1",
-    maxConnections: options.maxConnections ?? 100,
-    handshakeTimeout: 5_000,
+    watchEvery: 0,
+    connections: all,
+    handshakeTimeout: options.handshakeTimeout ?? 5_000,
     bindRetry: { initial: 5, max: 20 },
     certificates,
     deadlines,
     log: silentLogger,
-    onTooManyConnections: () => refused++,
     onHandshakeFailure: () => {},
-    onConnections: (count) => open = count,
+    onSilence: () => silent++,
     engines: {
-      native: (conn, info) =>
-        track((async () => {
-          seen.push(`native ${info.port} ${info.snapshotVersion()}`);
-          await conn.write(new Uint8Array([1]));
-          while (await conn.read(new Uint8Array(64)) !== null);
-          conn.close();
-        })()),
-      stream: ({ stream }, info) =>
-        track((async () => {
-          seen.push(`stream ${info.port} ${info.sni}`);
-          await stream.write(new Uint8Array([1]));
-          while (await stream.read().catch(() => null) !== null);
-          stream.destroy();
-        })()),
+      http1: engine("http1"),
+      http2: engine("http2"),
     },
   });
   try {
-    await use({ listeners, certificates, seen, open: () => open, refused: () => refused });
+    await use({
+      listeners,
+      connections: all,
+      certificates,
+      seen,
+      open: () => open,
+      refused: () => refused,
+      silent: () => silent,
+    });
   } finally {
     await listeners.close();
     await Promise.all(connections);
@@ -103,9 +123,16 @@ const binds = (...ports: [number, number][]) => ({
   ports: ports.map(([port, fleetPort]) => ({ port, fleetPort })),
 });
 
+/** Connects and says something: the choice of the engine waits for it. */
+async function dial(port: number, text = "G"): Promise<Deno.TcpConn> {
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  await conn.write(new TextEncoder().encode(text));
+  return conn;
+}
+
 /** Connects, waits for the engine's byte, closes. */
 async function visit(port: number): Promise<void> {
-  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  const conn = await dial(port);
   assertEquals(await conn.read(new Uint8Array(1)), 1);
   conn.close();
 }
@@ -118,7 +145,7 @@ Deno.test("Listeners binds a port when both table and bind map have it", async (
     await listeners.setBinds(SCOPE, binds([80, port]));
     assertEquals(listeners.complete(), true);
     await visit(port);
-    assertEquals(seen, ["native 80 7"]);
+    assertEquals(seen, ["http1 80 7"]);
     assertEquals(listeners.bound(), [
       { scope: SCOPE, port: 80, address: "127.0.0.1", fleetPort: port },
     ]);
@@ -131,13 +158,13 @@ Deno.test("Listeners keeps open connections and their socket when the table chan
     await listeners.setBinds(SCOPE, binds([80, first], [81, second]));
     listeners.setTable(tableOf([{ name: "a", port: 80 }], 1));
     await listeners.setBinds(SCOPE, binds([80, first], [81, second]));
-    const held = await Deno.connect({ hostname: "127.0.0.1", port: first });
+    const held = await dial(first);
     await held.read(new Uint8Array(1));
     listeners.setTable(tableOf([{ name: "a", port: 80 }, { name: "b", port: 81 }], 2));
     await listeners.setBinds(SCOPE, binds([80, first], [81, second]));
     await visit(second);
     await visit(first);
-    assertEquals(seen, ["native 80 1", "native 81 2", "native 80 2"]);
+    assertEquals(seen, ["http1 80 1", "http1 81 2", "http1 80 2"]);
     // Still open: a read has nothing to say until the server closes.
     await held.write(new Uint8Array([1]));
     held.close();
@@ -201,7 +228,7 @@ Deno.test("Listeners moves a port from HTTP to HTTPS, and is complete once it ha
     const tls = await Deno.startTls(tcp, { hostname: "a.test", caCerts: [chain] });
     assertEquals(await tls.read(new Uint8Array(1)), 1);
     tls.close();
-    assertEquals(seen, ["native 443 1", "stream 443 a.test"]);
+    assertEquals(seen, ["http1 443 1", "http1 443 a.test"]);
   });
 });
 
@@ -210,7 +237,7 @@ Deno.test("Listeners closes connections beyond the bound at once, and counts the
     const port = freePort();
     listeners.setTable(tableOf([{ name: "http", port: 80 }]));
     await listeners.setBinds(SCOPE, binds([80, port]));
-    const first = await Deno.connect({ hostname: "127.0.0.1", port });
+    const first = await dial(port);
     await first.read(new Uint8Array(1));
     assertEquals(open(), 1);
     const second = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -242,4 +269,60 @@ Deno.test("Listeners counts handshakes under way as connections", async () => {
     assertEquals([open(), refused()], [0, 1]);
     for (const conn of silent) conn.close();
   }, { maxConnections: 2 });
+});
+
+Deno.test("Listeners gives HTTP/2 what begins with its preface, in one segment or many", async () => {
+  await withListeners(async ({ listeners, seen }) => {
+    const port = freePort();
+    listeners.setTable(tableOf([{ name: "http", port: 80 }]));
+    await listeners.setBinds(SCOPE, binds([80, port]));
+    const preface = new TextDecoder().decode(PREFACE);
+    const visits = [[`${preface}more`], [...preface], [preface.slice(0, 23), `${preface[23]}x`]];
+    for (const segments of visits) {
+      const conn = await dial(port, "");
+      conn.setNoDelay(true);
+      for (const segment of segments) await conn.write(new TextEncoder().encode(segment));
+      assertEquals(await conn.read(new Uint8Array(1)), 1);
+      conn.close();
+    }
+    assertEquals(seen, ["http2 80 1", "http2 80 1", "http2 80 1"]);
+    for (const text of ["PRI * HTTP/2.0\r\n\r\nXX", "POST", "PRI * HTTP/2.0\r\n\r\nSM\r\n\rx"]) {
+      const conn = await dial(port, text);
+      assertEquals(await conn.read(new Uint8Array(1)), 1);
+      conn.close();
+    }
+    assertEquals(seen.slice(3), ["http1 80 1", "http1 80 1", "http1 80 1"]);
+  });
+});
+
+Deno.test("Listeners cuts a client that says nothing, or half of a preface, and forgets one that leaves", async () => {
+  await withListeners(async ({ listeners, seen, open, silent }) => {
+    const port = freePort();
+    listeners.setTable(tableOf([{ name: "http", port: 80 }]));
+    await listeners.setBinds(SCOPE, binds([80, port]));
+    for (const text of ["", "PRI * HT"]) {
+      const conn = await dial(port, text);
+      assertEquals(await conn.read(new Uint8Array(1)), null);
+      conn.close();
+    }
+    assertEquals([silent(), open(), seen.length], [2, 0, 0]);
+    const leaving = await dial(port, "");
+    await leaving.closeWrite();
+    assertEquals(await leaving.read(new Uint8Array(1)), null);
+    leaving.close();
+    assertEquals([silent(), open(), seen.length], [2, 0, 0]);
+  }, { handshakeTimeout: 50 });
+});
+
+Deno.test("OpenConnections.drain() closes a client that has not said anything yet", async () => {
+  await withListeners(async ({ listeners, connections, open }) => {
+    const port = freePort();
+    listeners.setTable(tableOf([{ name: "http", port: 80 }]));
+    await listeners.setBinds(SCOPE, binds([80, port]));
+    const silent = await dial(port, "");
+    while (open() === 0) await systemClock.delay(1);
+    await connections.drain(10_000);
+    assertEquals(await silent.read(new Uint8Array(1)), null);
+    silent.close();
+  });
 });

@@ -24,15 +24,21 @@ export function bindTcp(options: TcpServerOptions): BoundSocket {
   // Naming the option at all takes the flag for unstable network features.
   const listener = Deno.listen({ hostname, port, ...(reusePort ? { reusePort } : {}) });
   let closed = false;
+  let failing = false;
   const accept = async () => {
     while (!closed) {
       try {
         const connection = await listener.accept();
+        if (failing) options.log.info("accepting_again", { port: listener.addr.port });
+        failing = false;
         if (options.admit()) options.onConnection(connection);
         else connection.close();
       } catch (error) {
         if (closed) return;
-        options.log.warn("accept_failed", { error: errorMessage(error) });
+        if (!failing) {
+          options.log.warn("accept_failed", { port, error: errorMessage(error) });
+        }
+        failing = true;
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE));
       }
     }

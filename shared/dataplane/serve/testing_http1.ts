@@ -1,4 +1,4 @@
-/** A TLS server with the HTTP/1.1 codec behind it, and clients on raw sockets, for tests. */
+/** A TLS server with the codecs behind it, and clients on raw sockets, for tests. */
 import { selfSigned } from "../../secrets/self_signed.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { DEFAULT_LIMITS } from "../request/limits.ts";
@@ -6,9 +6,11 @@ import type { Limits } from "../request/limits.ts";
 import type { InboundRequest, OutboundResponse, ResponseOutcome } from "../request/types.ts";
 import { Deadlines } from "../upstream/deadlines.ts";
 import { openHttp1 } from "./http1_connection.ts";
-import type { ServedHttp1 } from "./http1_connection.ts";
+import type { LimitName, ServedHttp1 } from "./http1_connection.ts";
+import { openHttp2 } from "./http2_connection.ts";
 import { CertificateStore } from "./tls_contexts.ts";
 import { listenTls } from "./tls_server.ts";
+import { WriteBuffers } from "./write_buffers.ts";
 
 const names = ["localhost", "a.test", "*.wild.test"];
 export const [first, second] = await Promise.all(
@@ -60,6 +62,7 @@ export async function withServer(
     drain: () => Promise.all(connections.map((connection) => connection.drain())),
   };
   const connections: ServedHttp1[] = [];
+  const buffers = new WriteBuffers();
   const all = { ...DEFAULT_LIMITS, ...limits };
   const socket = await listenTls({
     hostname: "127.0.0.1",
@@ -70,7 +73,7 @@ export async function withServer(
     certificateFor: (name) =>
       name === "nobody.test" ? undefined : certificates.choose(["first", "second"], name),
     onHandshakeFailure: (reason) => server.handshakeFailures.push(reason),
-    onConnection: ({ stream, sni, remoteAddress, remotePort }) => {
+    onConnection: ({ stream, protocol, sni, remoteAddress, remotePort }) => {
       const info = {
         scheme: "https",
         remoteAddress,
@@ -81,15 +84,19 @@ export async function withServer(
         table: () => undefined,
         snapshotVersion: () => 1,
       } as const;
-      connections.push(openHttp1(stream, info, {
+      const open = protocol === "h2" ? openHttp2 : openHttp1;
+      connections.push(open(stream, info, {
         limits: all,
         deadlines,
-        onLimit: (limit) => server.limits.push(limit),
+        clock: systemClock,
+        onLimit: (limit: LimitName) => server.limits.push(limit),
+        buffers,
         date: () => "Thu, 01 Jan 1970 00:00:00 GMT",
-        handler: async (request) => ({
+        handler: async (request: InboundRequest) => ({
           status: 200,
           headers: [],
           body: null,
+          upgrade: "",
           close: false,
           done: (outcome) => server.outcomes.push(outcome),
           ...await handle(request),
@@ -134,8 +141,11 @@ export async function readAll(conn: Deno.Conn): Promise<string> {
       text += decoder.decode(buffer.subarray(0, n), { stream: true });
     }
   } catch (error) {
-    // A peer that closes without close_notify ends the stream too.
-    if (!(error instanceof Deno.errors.UnexpectedEof)) throw error;
+    // A peer that closes without close_notify ends the stream too; one that closes before it read
+    // everything resets the connection.
+    const ended = error instanceof Deno.errors.UnexpectedEof ||
+      error instanceof Deno.errors.ConnectionReset;
+    if (!ended) throw error;
   }
   conn.close();
   return text;

@@ -15,6 +15,8 @@ export type HandshakeFailure = "no_certificate" | "timeout" | "protocol" | "clos
 /** An established connection. */
 export interface TlsConnection {
   stream: TlsStream;
+  /** What ALPN agreed on; HTTP/1.x when the client did not offer anything (RFC 7301). */
+  protocol: "h2" | "http/1.1";
   /** Lower-case; empty when the client sent no name. */
   sni: string;
   remoteAddress: string;
@@ -56,7 +58,7 @@ const HUNG_UP = "socket hang up";
 /** Binds and accepts. Rejects when the address cannot be bound. */
 export function listenTls(options: TlsServerOptions): Promise<BoundSocket> {
   const server = createServer({
-    ALPNProtocols: ["http/1.1", "http/1.0"],
+    ALPNProtocols: ["h2", "http/1.1", "http/1.0"],
     minVersion: "TLSv1.2",
     // A client that closes its side has gone: an end of a request that nobody waits for any more
     // looks the same, and must free what it holds at once.
@@ -114,6 +116,7 @@ export function listenTls(options: TlsServerOptions): Promise<BoundSocket> {
     settle(peerKey(socket));
     options.onConnection({
       stream: new TlsStream(socket),
+      protocol: socket.alpnProtocol === "h2" ? "h2" : "http/1.1",
       sni: serverName(socket),
       remoteAddress: socket.remoteAddress ?? "",
       remotePort: socket.remotePort ?? 0,

@@ -3,6 +3,7 @@
  * outstanding write. A read is always outstanding, also while the connection is idle: a close by
  * the endpoint is seen at once, and bytes that nobody asked for end the connection.
  */
+import type { UpstreamConn } from "./connect.ts";
 import type { Limits } from "../request/limits.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { UpstreamError } from "./errors.ts";
@@ -16,6 +17,8 @@ import {
   type ResponseHead,
 } from "./response_head.ts";
 import { ChunkedDecoder } from "./chunked.ts";
+import { UpstreamTunnel } from "./tunnel.ts";
+import { switchesTo } from "./upgrade_answer.ts";
 
 const READ_BUFFER = 32 * 1024;
 /** Bodies of a known length up to this are collected, so that they cost one answer, no stream. */
@@ -29,6 +32,10 @@ export interface ConnectionOwner {
   released(connection: UpstreamConnection): void;
   /** The connection is closed. */
   closed(connection: UpstreamConnection): void;
+  /** The endpoint switched protocols: its connection is now the tunnel's. */
+  switched(connection: UpstreamConnection, tunnel: UpstreamTunnel): void;
+  /** The tunnel is closed. */
+  tunnelClosed(tunnel: UpstreamTunnel): void;
   /** A pooled connection turned out to be dead before any byte of an answer. */
   retry(exchange: Exchange): void;
 }
@@ -41,7 +48,7 @@ export class UpstreamConnection {
   served = 0;
   /** Monotonic milliseconds; set by the pool. */
   idleSince = 0;
-  readonly #conn: Deno.TcpConn;
+  readonly #conn: UpstreamConn;
   readonly #owner: ConnectionOwner;
   readonly #writer: RequestWriter;
   #phase: Phase = "idle";
@@ -63,7 +70,7 @@ export class UpstreamConnection {
     this.#reading = false;
     this.#lost(error);
   };
-  constructor(conn: Deno.TcpConn, owner: ConnectionOwner) {
+  constructor(conn: UpstreamConn, owner: ConnectionOwner) {
     this.#conn = conn;
     this.#owner = owner;
     this.#writer = new RequestWriter(conn, {
@@ -83,7 +90,8 @@ export class UpstreamConnection {
   start(exchange: Exchange): void {
     this.#exchange = exchange;
     this.#phase = "head";
-    this.#keepAlive = true;
+    // A connection that was asked to switch is not trusted with another request.
+    this.#keepAlive = exchange.request.upgrade === undefined;
     this.#headBytes = 0;
     exchange.carrier = this;
     exchange.sent = 0;
@@ -197,8 +205,8 @@ export class UpstreamConnection {
         this.#headBytes += headEnd - this.#start;
         this.#start = this.#scanned = headEnd;
         if (head.status >= 200) return this.#takeBody(exchange, head);
-        // 101 was not asked for: Upgrade is not forwarded.
-        if (head.status === 101 || this.#headBytes > this.#owner.limits.maxHeadBytes) {
+        if (head.status === 101) return this.#switch(exchange, head);
+        if (this.#headBytes > this.#owner.limits.maxHeadBytes) {
           throw new UpstreamError("protocol", `unexpected interim answer ${head.status}`);
         }
       }
@@ -209,6 +217,29 @@ export class UpstreamConnection {
           : new UpstreamError("protocol", "response head", { cause: error }),
       );
     }
+  }
+
+  /** RFC 9110 §15.2.2: only to what was offered, and only when something was. */
+  #switch(exchange: Exchange, head: ResponseHead): void {
+    const { upgrade } = exchange.request;
+    if (upgrade === undefined || !switchesTo(upgrade, head.upgrade)) {
+      throw new UpstreamError("protocol", "switched to a protocol that was not offered");
+    }
+    if (this.#writer.busy) throw new UpstreamError("protocol", "switched before it was asked");
+    const { deadlines, limits } = this.#owner;
+    const tunnel = new UpstreamTunnel(this.#conn, {
+      protocol: head.upgrade,
+      held: this.#buffer.subarray(this.#start, this.#end),
+      deadlines,
+      idleTimeout: limits.tunnelIdleTimeout,
+      onClosed: (closed) => this.#owner.tunnelClosed(closed),
+    });
+    this.#phase = "closed";
+    this.#exchange = null;
+    exchange.silence.stop();
+    exchange.carrier = tunnel;
+    this.#owner.switched(this, tunnel);
+    exchange.succeed({ status: head.status, headers: head.headers, body: tunnel, tunnel });
   }
 
   #takeBody(exchange: Exchange, head: ResponseHead): void {

@@ -1,5 +1,8 @@
 /** Which addresses are behind an endpoint set now, outside of the immutable table. */
+import { isIP } from "node:net";
+import { UNIX_ADDRESS } from "../../snapshot/schema.ts";
 import type { Endpoint, EndpointSet } from "../../snapshot/schema.ts";
+import type { NameResolver } from "./name_resolver.ts";
 
 /** One endpoint set, ready to pick from. */
 export interface EndpointGroup {
@@ -20,6 +23,8 @@ export interface EndpointRegistryOptions {
   /** In [0, 1): where a new set's rotation starts, so that proxies do not all start at the first. */
   random?: () => number;
   observer?: AddressObserver;
+  /** Follows host names; without it they are resolved when a connection is made. */
+  names?: Pick<NameResolver, "follow" | "unfollow" | "addresses">;
 }
 
 /** Endpoint sets by key. A pick is O(1); a change costs work proportional to its own set. */
@@ -28,29 +33,79 @@ export class EndpointRegistry {
   /** Address → number of sets that name it. */
   readonly #references = new Map<string, number>();
   readonly #sets = new Map<string, readonly Endpoint[]>();
+  /** Key → its endpoints with names replaced by the addresses behind them. */
+  readonly #resolved = new Map<string, readonly Endpoint[]>();
+  /** Host name → keys of the sets that name it. */
+  readonly #named = new Map<string, Set<string>>();
   readonly #random: () => number;
   readonly #observer: AddressObserver | undefined;
+  readonly #names: EndpointRegistryOptions["names"];
 
   constructor(options: EndpointRegistryOptions = {}) {
     this.#random = options.random ?? Math.random;
     this.#observer = options.observer;
+    this.#names = options.names;
   }
 
   /** Adds or replaces a set. */
   setEndpoints(key: string, set: EndpointSet): void {
-    const active = inRotation(set.endpoints);
-    const start = Math.floor(this.#random() * Math.max(1, active.length));
-    // References first, so that what stays is never retired in between.
-    for (const endpoint of set.endpoints) this.#reference(endpoint, 1);
-    for (const endpoint of this.#sets.get(key) ?? []) this.#reference(endpoint, -1);
+    const before = this.#sets.get(key) ?? [];
     this.#sets.set(key, set.endpoints);
-    this.#groups.set(key, { key, active, next: start });
+    this.#follow(key, { before, after: set.endpoints });
+    this.#resolve(key);
   }
 
   removeEndpoints(key: string): void {
-    for (const endpoint of this.#sets.get(key) ?? []) this.#reference(endpoint, -1);
+    this.#follow(key, { before: this.#sets.get(key) ?? [], after: [] });
+    for (const endpoint of this.#resolved.get(key) ?? []) this.#reference(endpoint, -1);
+    this.#resolved.delete(key);
     this.#sets.delete(key);
     this.#groups.delete(key);
+  }
+
+  /** The addresses behind a name are others: the sets that name it have other endpoints. */
+  nameChanged(name: string): void {
+    for (const key of this.#named.get(name) ?? []) this.#resolve(key);
+  }
+
+  /** Follows the names of a set, and no longer those that it had. */
+  #follow(
+    key: string,
+    { before, after }: { before: readonly Endpoint[]; after: readonly Endpoint[] },
+  ): void {
+    const [old, now] = [namesOf(before), namesOf(after)];
+    for (const name of now) {
+      if (old.has(name)) continue;
+      const keys = this.#named.get(name) ?? new Set();
+      this.#named.set(name, keys.add(key));
+      if (keys.size === 1) this.#names?.follow(name);
+    }
+    for (const name of old) {
+      if (now.has(name)) continue;
+      const keys = this.#named.get(name);
+      keys?.delete(key);
+      if (keys?.size !== 0) continue;
+      this.#named.delete(name);
+      this.#names?.unfollow(name);
+    }
+  }
+
+  #resolve(key: string): void {
+    const endpoints = (this.#sets.get(key) ?? []).flatMap((endpoint) => this.#addressed(endpoint));
+    const active = inRotation(endpoints);
+    const start = Math.floor(this.#random() * Math.max(1, active.length));
+    // References first, so that what stays is never retired in between.
+    for (const endpoint of endpoints) this.#reference(endpoint, 1);
+    for (const endpoint of this.#resolved.get(key) ?? []) this.#reference(endpoint, -1);
+    this.#resolved.set(key, endpoints);
+    this.#groups.set(key, { key, active, next: start });
+  }
+
+  /** One endpoint per address; a name that was never resolved is left to the connection. */
+  #addressed(endpoint: Endpoint): Endpoint[] {
+    const addresses = isName(endpoint) ? this.#names?.addresses(endpoint.address) : undefined;
+    if (addresses === undefined) return [endpoint];
+    return addresses.map((address) => ({ ...endpoint, address }));
   }
 
   /** The set, or undefined when none was ever received. */
@@ -81,6 +136,14 @@ export class EndpointRegistry {
     if (count === 0) this.#observer?.setRetired(endpoint, true);
     else if (count === 1 && by === 1) this.#observer?.setRetired(endpoint, false);
   }
+}
+
+function isName({ address }: Endpoint): boolean {
+  return isIP(address) === 0 && !address.startsWith(UNIX_ADDRESS);
+}
+
+function namesOf(endpoints: readonly Endpoint[]): Set<string> {
+  return new Set(endpoints.filter(isName).map(({ address }) => address));
 }
 
 /**

@@ -14,6 +14,8 @@ export type UpstreamErrorKind =
   | "head_too_large"
   /** The endpoint was silent for too long, or the route's timeout for one attempt is over. */
   | "timeout"
+  /** A tunnel carried no byte in either direction for too long. */
+  | "idle"
   /** The request's own body failed while it was being sent. */
   | "request_body"
   /** Given up from our side: client gone, request deadline, shutdown. */

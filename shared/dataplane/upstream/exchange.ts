@@ -3,6 +3,7 @@ import type { BodyReader, HeaderList } from "../request/types.ts";
 import { Deadline } from "./deadlines.ts";
 import { UpstreamError, type UpstreamErrorKind } from "./errors.ts";
 import type { RequestHead } from "./request_head.ts";
+import type { UpstreamTunnel } from "./tunnel.ts";
 
 /** A request as the client sends it. */
 export interface UpstreamRequest extends RequestHead {
@@ -20,6 +21,8 @@ export interface UpstreamResponse {
    * or cancelled; null when the answer has no body.
    */
   readonly body: Uint8Array | BodyReader | null;
+  /** The body of a 101: the connection that now carries another protocol. */
+  readonly tunnel?: UpstreamTunnel;
 }
 
 /** Who carries an exchange at the moment and can end it. */

@@ -4,6 +4,8 @@
  */
 import { type Clock, systemClock } from "../../lib/clock.ts";
 import { DEFAULT_LIMITS, type Limits } from "../request/limits.ts";
+import { connectEndpoint } from "./connect.ts";
+import type { UpstreamConn } from "./connect.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Exchange, type UpstreamRequest } from "./exchange.ts";
 import { AddressPool } from "./pool.ts";
@@ -17,7 +19,7 @@ export interface Http1ClientOptions {
   /** Called for every request that is sent a second time. */
   onRetry?: () => void;
   /** Opens a connection; tests replace it. */
-  connect?: (address: string, port: number, signal: AbortSignal) => Promise<Deno.TcpConn>;
+  connect?: (address: string, port: number, signal: AbortSignal) => Promise<UpstreamConn>;
 }
 
 /** Pools by address and protocol; shared by all scopes, since plaintext carries no identity. */
@@ -55,7 +57,7 @@ export class Http1Client {
         limits: this.limits,
         deadlines: this.deadlines,
         clock: this.#clock,
-        connect: this.#options.connect ?? connectTcp,
+        connect: this.#options.connect ?? connectEndpoint,
         onRetry: this.#options.onRetry ?? (() => {}),
         onEmpty: () => {
           if (this.#pools.get(key) === created) this.#pools.delete(key);
@@ -72,10 +74,10 @@ export class Http1Client {
     this.#pools.get(target.address + " " + target.port)?.setRetired(retired);
   }
 
-  /** Open connections over all pools. */
+  /** Open connections over all pools, tunnels included. */
   connections(): number {
     let open = 0;
-    for (const pool of this.#pools.values()) open += pool.open;
+    for (const pool of this.#pools.values()) open += pool.open + pool.tunnels;
     return open;
   }
 
@@ -85,8 +87,4 @@ export class Http1Client {
     this.#pools.clear();
     if (this.#ownDeadlines) this.deadlines.close();
   }
-}
-
-function connectTcp(address: string, port: number, signal: AbortSignal): Promise<Deno.TcpConn> {
-  return Deno.connect({ hostname: address, port, signal });
 }

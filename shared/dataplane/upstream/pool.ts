@@ -1,10 +1,12 @@
 /** The connections to one address, reused last in, first out: the busiest stay warm. */
+import type { UpstreamConn } from "./connect.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Limits } from "../request/limits.ts";
 import { type ConnectionOwner, UpstreamConnection } from "./connection.ts";
 import { Deadline, type Deadlines } from "./deadlines.ts";
 import { UpstreamError } from "./errors.ts";
 import type { Exchange, ExchangeCarrier } from "./exchange.ts";
+import type { UpstreamTunnel } from "./tunnel.ts";
 
 /** What a pool needs. */
 export interface PoolOptions {
@@ -14,7 +16,7 @@ export interface PoolOptions {
   deadlines: Deadlines;
   clock: Pick<Clock, "monotonic">;
   /** Opens a connection; rejects when the signal aborts. */
-  connect(address: string, port: number, signal: AbortSignal): Promise<Deno.TcpConn>;
+  connect(address: string, port: number, signal: AbortSignal): Promise<UpstreamConn>;
   /** Called for every exchange that is sent a second time. */
   onRetry(): void;
   /** Nothing is open or waiting any more. */
@@ -33,6 +35,7 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
   readonly #options: PoolOptions;
   readonly #idle: UpstreamConnection[] = [];
   readonly #busy = new Set<UpstreamConnection>();
+  readonly #tunnels = new Set<UpstreamTunnel>();
   /** Waiting for a connection, first come, first served. */
   readonly #waiting = new Set<Exchange>();
   readonly #connecting = new Set<AbortController>();
@@ -54,12 +57,18 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
     return this.#idle.length + this.#busy.size + this.#connecting.size;
   }
 
+  /** Connections that switched protocols; they last long and do not count as open. */
+  get tunnels(): number {
+    return this.#tunnels.size;
+  }
+
   get waiting(): number {
     return this.#waiting.size;
   }
 
   /** Runs an exchange on an idle or a new connection, or queues it. */
   run(exchange: Exchange): void {
+    if (exchange.request.upgrade !== undefined) return this.#runUpgrade(exchange);
     for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
       if (idle.isClosed) continue;
       this.#busy.add(idle);
@@ -81,6 +90,17 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
     for (const exchange of this.#waiting) exchange.abort(error);
     for (const controller of this.#connecting) controller.abort(error);
     for (const connection of [...this.#idle, ...this.#busy]) connection.close(error);
+    for (const tunnel of this.#tunnels) tunnel.fail(error);
+  }
+
+  /**
+   * On a new connection, which nobody closed meanwhile, unless there may be no more: what is offered
+   * to an endpoint is seldom safe to repeat.
+   */
+  #runUpgrade(exchange: Exchange): void {
+    if (this.#tunnels.size < this.limits.maxTunnels) return this.#enqueue(exchange);
+    const problem = `${this.address}:${this.port}: too many tunnels`;
+    exchange.fail(new UpstreamError("overflow", problem));
   }
 
   // ---- ConnectionOwner ----------------------------------------------------------------------
@@ -106,6 +126,16 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
     }
     if (this.#waiting.size > 0) this.#open();
     else this.#checkEmpty();
+  }
+
+  switched(connection: UpstreamConnection, tunnel: UpstreamTunnel): void {
+    this.#tunnels.add(tunnel);
+    this.closed(connection);
+  }
+
+  tunnelClosed(tunnel: UpstreamTunnel): void {
+    this.#tunnels.delete(tunnel);
+    this.#checkEmpty();
   }
 
   retry(exchange: Exchange): void {
@@ -159,7 +189,6 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
       this.#connecting.delete(controller);
       if (controller.signal.aborted) return conn.close();
       // Nagle's algorithm would hold the second write of a request back.
-      conn.setNoDelay(true);
       const connection = new UpstreamConnection(conn, this);
       this.released(connection);
     }, (error) => {
@@ -190,7 +219,7 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
   }
 
   #checkEmpty(): void {
-    if (this.open === 0 && this.#waiting.size === 0) {
+    if (this.open === 0 && this.#waiting.size === 0 && this.#tunnels.size === 0) {
       this.#sweep.stop();
       this.#options.onEmpty(this);
     }

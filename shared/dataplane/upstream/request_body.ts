@@ -1,4 +1,5 @@
 /** Streams a request body to an endpoint, at the endpoint's pace. */
+import type { UpstreamConn } from "./connect.ts";
 import type { BodyReader } from "../request/types.ts";
 import { UpstreamError } from "./errors.ts";
 
@@ -22,7 +23,7 @@ interface SendOptions {
  * @throws UpstreamError `request_body` when reading the body failed, or it was longer or shorter
  *   than it said; `reset` when the endpoint did not take it
  */
-export async function sendBody(conn: Deno.TcpConn, options: SendOptions): Promise<void> {
+export async function sendBody(conn: UpstreamConn, options: SendOptions): Promise<void> {
   const { body, sent } = options;
   const put = async (bytes: Uint8Array) => {
     try {

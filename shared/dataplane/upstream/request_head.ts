@@ -12,6 +12,8 @@ export interface RequestHead {
   host: string;
   /** Without host, content-length, transfer-encoding and connection. */
   headers: HeaderList;
+  /** Protocols to switch to, as the client offered them (RFC 9110 §7.8). */
+  upgrade?: string;
 }
 
 /** The head as text, framing headers included; `length` -1 = chunked, -2 = no body at all. */
@@ -20,6 +22,9 @@ export function requestHeadText(head: RequestHead, length: number): string {
   const headers = head.headers;
   for (let i = 0; i < headers.length; i += 2) {
     text += headers[i] + ": " + headers[i + 1] + "\r\n";
+  }
+  if (head.upgrade !== undefined) {
+    text += "connection: upgrade\r\nupgrade: " + head.upgrade + "\r\n";
   }
   if (length >= 0) text += "content-length: " + length + "\r\n\r\n";
   else if (length === -1) text += "transfer-encoding: chunked\r\n\r\n";

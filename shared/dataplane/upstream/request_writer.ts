@@ -1,4 +1,5 @@
 /** Writes requests to a connection: one write when the body is small or absent, else a stream. */
+import type { UpstreamConn } from "./connect.ts";
 import { UpstreamError } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
 import { sendBody } from "./request_body.ts";
@@ -21,7 +22,7 @@ export interface WriterEvents {
 export class RequestWriter {
   /** Part of a request is not written yet. */
   busy = false;
-  readonly #conn: Deno.TcpConn;
+  readonly #conn: UpstreamConn;
   readonly #events: WriterEvents;
   readonly #buffer = new Uint8Array(BUFFER);
   #pending: Uint8Array = EMPTY;
@@ -30,7 +31,7 @@ export class RequestWriter {
   readonly #onError = (error: unknown) =>
     this.#failed(new UpstreamError("reset", "the endpoint stopped reading", { cause: error }));
 
-  constructor(conn: Deno.TcpConn, events: WriterEvents) {
+  constructor(conn: UpstreamConn, events: WriterEvents) {
     this.#conn = conn;
     this.#events = events;
   }

@@ -14,6 +14,8 @@ export interface ResponseHead {
   /** Value of content-length, or -1. */
   contentLength: number;
   chunked: boolean;
+  /** Value of the Upgrade header, or empty. */
+  upgrade: string;
   /** May the connection carry another exchange, as far as the head says. */
   keepAlive: boolean;
 }
@@ -72,6 +74,7 @@ export function parseResponseHead(text: string, maxHeaders: number): ResponseHea
     headers,
     contentLength: -1,
     chunked: false,
+    upgrade: "",
     keepAlive: minor === 1,
   };
   let nominated = "";
@@ -113,7 +116,9 @@ export function parseResponseHead(text: string, maxHeaders: number): ResponseHea
       case "keep-alive":
       case "te":
       case "trailer":
+        break;
       case "upgrade":
+        head.upgrade = head.upgrade === "" ? value : `${head.upgrade},${value}`;
         break;
       default:
         headers.push(name, value);

@@ -10,6 +10,8 @@ export interface WorkerConfig {
   bindAddress: string;
   /** Of this worker alone: connections are shared out among the workers. */
   limits: Limits;
+  /** Its share of the process's file descriptors; absent = not known. */
+  openFiles?: number;
   accessLog: boolean;
   log: { component: string; level: LogLevel; fields: LogFields };
 }

@@ -6,8 +6,7 @@ import { surviveUncaught } from "../../lib/survive.ts";
 import { ResourceMap } from "../../snapshot/resource_map.ts";
 import type { Resource } from "../../snapshot/schema.ts";
 import type { Swap } from "../apply/types.ts";
-import { createDataPlane } from "../data_plane.ts";
-import type { DataPlane } from "../data_plane.ts";
+import { DataPlane } from "../data_plane.ts";
 import { AccessLog } from "../observe/access_log.ts";
 import type {
   Command,
@@ -138,22 +137,23 @@ function serveWorker(port: Port): void {
         port.postMessage({ kind: "accessLog", bytes });
       }),
   };
-  const start = async ({ bindAddress, limits, accessLog, log: options }: WorkerConfig) => {
+  const start = ({ bindAddress, limits, openFiles, accessLog, log: options }: WorkerConfig) => {
     const log = createLogger(options);
     surviveUncaught(log);
-    const plane = await createDataPlane({
+    const plane = new DataPlane({
       bindAddress,
       reusePort: true,
       limits,
       clock: systemClock,
       random: Math.random,
       log,
+      ...(openFiles === undefined ? {} : { openFiles }),
       accessLog: accessLog ? new AccessLog({ sink }) : null,
     });
     host = new WorkerHost(plane, (state) => port.postMessage({ kind: "state", state }));
   };
   const answer = async (question: Question): Promise<unknown> => {
-    if (question.kind === "start") return await start(question.config);
+    if (question.kind === "start") return start(question.config);
     if (host === undefined) throw new Error("the worker was not started");
     return await host.answer(question);
   };

@@ -25,6 +25,8 @@ export interface WorkerFleetOptions {
   bindAddress: string;
   /** Of the whole proxy. */
   limits: Limits;
+  /** File descriptors that the process may have; absent = not known. */
+  openFiles?: number;
   clock: Clock;
   log: Logger;
   /** What the workers' own loggers start with. */
@@ -245,7 +247,7 @@ export class WorkerFleet implements DataPlaneHost {
   }
 
   async #startWorker(slot: Slot): Promise<void> {
-    const { workers, bindAddress, limits, logging, accessLog, log } = this.#options;
+    const { workers, bindAddress, limits, openFiles, logging, accessLog, log } = this.#options;
     const link = new WorkerLink({
       name: `worker-${slot.index}`,
       answerTimeout: ANSWER_TIMEOUT,
@@ -266,6 +268,7 @@ export class WorkerFleet implements DataPlaneHost {
       config: {
         bindAddress,
         limits: { ...limits, maxConnections },
+        ...(openFiles === undefined ? {} : { openFiles: Math.floor(openFiles / workers) }),
         accessLog: accessLog !== null,
         log: { ...logging, level: this.#logLevel, fields },
       },

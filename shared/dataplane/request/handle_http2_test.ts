@@ -1,0 +1,146 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { startPeerOrigin } from "../http2/testing_origin.ts";
+import type { PeerOrigin } from "../http2/testing_origin.ts";
+import * as h2 from "../http2/protocol.ts";
+import { frame, GET, POST, settings, uint32 } from "../http2/testing_peer.ts";
+import type { TestPeer } from "../http2/testing_peer.ts";
+import { withHttp2 } from "../serve/testing_http2.ts";
+import { startOrigin } from "../upstream/testing_origin.ts";
+import { echo, testCore, withCore } from "./testing_core.ts";
+import type { TestCore } from "./testing_core.ts";
+
+/** A client of HTTP/2 in front of a core. */
+async function withClient(
+  core: TestCore,
+  use: (client: TestPeer) => Promise<void>,
+): Promise<void> {
+  const info = { table: () => core.table.ports.get(80), scope: "gateway/d/g", port: 80 };
+  const unused = () => Promise.resolve({});
+  await withHttp2(unused, async (server) => {
+    await use(await server.dial());
+  }, { handler: core.handler, info });
+}
+
+/** A core between a client and a backend that both speak HTTP/2. */
+async function withBoth(
+  script: (peer: TestPeer) => Promise<void>,
+  use: (client: TestPeer, core: TestCore, origin: PeerOrigin) => Promise<void>,
+): Promise<void> {
+  const origin = startPeerOrigin(script);
+  const core = testCore({ rules: [{}], backends: { a: origin.port }, protocol: "h2c" });
+  try {
+    await withClient(core, (client) => use(client, core, origin));
+  } finally {
+    core.close();
+    await origin.close();
+  }
+}
+
+Deno.test("createRequestHandler() serves HTTP/2 clients from HTTP/1.1 backends", async () => {
+  await withCore({ rules: [{}], origin: echo() }, async (core) => {
+    await withClient(core, async (client) => {
+      const list = [...GET, "cookie", "a=1", "cookie", "b=2", "te", "trailers", "x", "y"];
+      await client.send(client.headers(1, list.with(5, "/p?q")));
+      const { status, body } = await client.answer(1);
+      assertEquals(status, "200");
+      assertMatch(body, /^GET \/p\?q HTTP\/1.1\r\nhost: a.test\r\n/);
+      assertMatch(body, /\r\ncookie: a=1; b=2\r\n/);
+      assertMatch(body, /\r\nx: y\r\n/);
+      await client.send(client.headers(3, POST, false), client.data(3, "body"));
+      assertMatch((await client.answer(3)).body, /^POST \/ HTTP\/1.1\r\n[^]*chunked/);
+      assertEquals((await core.log()).map(({ protocol, status }) => [protocol, status]), [
+        ["HTTP/2", 200],
+        ["HTTP/2", 200],
+      ]);
+    });
+  });
+});
+
+Deno.test("createRequestHandler() answers HTTP/2 clients the failures of the table", async () => {
+  await withCore({ rules: [{}], hostnames: ["a.test"] }, async (core) => {
+    await withClient(core, async (client) => {
+      const cases: [string[], string][] = [
+        [GET.with(5, "/a/../b"), "400"],
+        [GET.with(5, "relative"), "400"],
+        [GET.with(7, "a b"), "400"],
+        [GET.slice(0, 6), "400"],
+        [GET.with(7, "other.test"), "404"],
+        [[":method", "CONNECT", ":authority", "a.test:1"], "405"],
+      ];
+      let stream = -1;
+      for (const [list, status] of cases) {
+        stream += 2;
+        await client.send(client.headers(stream, list));
+        assertEquals((await client.answer(stream)).status, status, list.slice(0, 8).join(" "));
+      }
+    });
+  });
+  const broken = startOrigin(async (c) => {
+    await c.head();
+    await c.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\nx");
+  });
+  await withCore({ rules: [{}], origin: broken }, async (core) => {
+    await withClient(core, async (client) => {
+      await client.send(client.headers(1, GET));
+      const { status } = await client.answer(1);
+      assertEquals(status, `200reset ${h2.ErrorCode.INTERNAL_ERROR}`);
+    });
+  });
+});
+
+Deno.test("createRequestHandler() passes calls between HTTP/2 peers while they go on", async () => {
+  const script = async (peer: TestPeer) => {
+    await peer.send(settings());
+    const call = await peer.nextOf(h2.HEADERS);
+    const { stream, fields } = call!;
+    await peer.send(peer.headers(stream, [":status", "200", "x-te", fields["te"] ?? ""], false));
+    // Each message is answered before the next one comes.
+    for (let end = false; !end;) {
+      const message = await peer.next(({ type }) => type === h2.DATA || type === h2.HEADERS);
+      if (message?.type === h2.DATA) await peer.send(peer.data(stream, message.payload, false));
+      end = (message!.flags & h2.END_STREAM) !== 0;
+      if (end) {
+        const said = JSON.stringify(message!.fields);
+        await peer.send(peer.headers(stream, ["grpc-status", "0", "x-said", said]));
+      }
+    }
+    await peer.gone();
+  };
+  await withBoth(script, async (client) => {
+    const call = [...POST, "te", "trailers", "content-type", "application/grpc"];
+    await client.send(client.headers(1, call, false));
+    assertEquals((await client.nextOf(h2.HEADERS))?.fields["x-te"], "trailers");
+    for (const message of ["one", "two"]) {
+      await client.send(client.data(1, message, false));
+      const echoed = await client.nextOf(h2.DATA);
+      assertEquals(new TextDecoder().decode(echoed?.payload), message);
+    }
+    await client.send(client.headers(1, ["x-sum", "2"]));
+    assertEquals((await client.answer(1)).trailers, ["grpc-status=0", 'x-said={"x-sum":"2"}']);
+  });
+});
+
+Deno.test("createRequestHandler() passes on that a client or a backend has given up", async () => {
+  const seen = Promise.withResolvers<number>();
+  const script = async (peer: TestPeer) => {
+    await peer.send(settings());
+    const first = await peer.nextOf(h2.HEADERS);
+    await peer.send(peer.headers(first!.stream, [":status", "200"], false));
+    seen.resolve((await peer.nextOf(h2.RST_STREAM))!.payload[3]!);
+    const second = await peer.nextOf(h2.HEADERS);
+    const reset = frame({ type: h2.RST_STREAM, stream: second!.stream, payload: uint32(2) });
+    await peer.send(reset);
+    await peer.gone();
+  };
+  await withBoth(script, async (client, core, origin) => {
+    await client.send(client.headers(1, GET));
+    await client.nextOf(h2.HEADERS);
+    await client.send(frame({ type: h2.RST_STREAM, stream: 1, payload: uint32(8) }));
+    assertEquals(await seen.promise, h2.ErrorCode.CANCEL);
+    await client.send(client.headers(3, GET));
+    assertEquals((await client.answer(3)).status, "502");
+    const reasons = (await core.log()).map(({ reason }) => reason);
+    assertEquals(reasons, ["client_closed", "upstream_reset"]);
+    assertEquals(origin.accepted, 1);
+  });
+});

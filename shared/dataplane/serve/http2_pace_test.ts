@@ -1,0 +1,237 @@
+import { assert, assertEquals } from "@std/assert";
+import * as h2 from "../http2/protocol.ts";
+import { frame, GET, POST, uint32 } from "../http2/testing_peer.ts";
+import { echo, readBody } from "./testing_http1.ts";
+import type { Handle } from "./testing_http1.ts";
+import { withHttp2 } from "./testing_http2.ts";
+
+const { ErrorCode } = h2;
+
+/** A body without end that counts how often it was read. */
+function endless(): { reads: number; read(): Promise<Uint8Array>; length: -1; cancel(): void } {
+  return {
+    reads: 0,
+    length: -1,
+    read() {
+      this.reads++;
+      return Promise.resolve(new Uint8Array(16_384));
+    },
+    cancel() {},
+  };
+}
+
+Deno.test("openHttp2() sends no more than the client's windows allow, and cuts one that stays shut", async () => {
+  const body = endless();
+  const handle: Handle = (request) => Promise.resolve(request.target === "/" ? {} : { body });
+  await withHttp2(handle, async (server) => {
+    const client = await server.dial([h2.INITIAL_WINDOW_SIZE, 10]);
+    await client.send(client.headers(1, GET.with(5, "/endless")));
+    const first = await client.nextOf(h2.DATA);
+    assertEquals(first?.payload.length, 10);
+    await client.send(frame({ type: h2.WINDOW_UPDATE, stream: 1, payload: uint32(5) }));
+    assertEquals((await client.nextOf(h2.DATA))?.payload.length, 5);
+    const reset = await client.nextOf(h2.RST_STREAM);
+    assertEquals(reset?.payload[3], ErrorCode.CANCEL);
+    assertEquals(server.limits, ["response_timeout"]);
+    assertEquals(body.reads, 1);
+    // Only that stream was at fault.
+    await client.send(client.headers(3, GET));
+    assertEquals((await client.answer(3)).status, "200");
+  }, { limits: { responseIdleTimeout: 60 } });
+});
+
+Deno.test("openHttp2() cuts a client that never reads, and holds little for it", async () => {
+  const body = endless();
+  await withHttp2(() => Promise.resolve({ body }), async (server) => {
+    const client = await server.dial([h2.INITIAL_WINDOW_SIZE, 0x7fffffff]);
+    await client.send(
+      frame({ type: h2.WINDOW_UPDATE, payload: uint32(0x7fff0000) }),
+      client.headers(1, GET),
+    );
+    await server.served();
+    assertEquals(server.limits, ["response_timeout"]);
+    // Socket buffers of both sides, not the memory of the process.
+    assert(body.reads * 16_384 < 32 * 1024 * 1024, `${body.reads} reads`);
+  }, { limits: { responseIdleTimeout: 150 } });
+});
+
+Deno.test("openHttp2() opens windows as bodies are read, and not before", async () => {
+  const go = Promise.withResolvers<void>();
+  const handle: Handle = async (request) => {
+    await go.promise;
+    return { body: new TextEncoder().encode(String((await readBody(request)).length)) };
+  };
+  await withHttp2(handle, async (server) => {
+    const client = await server.dial();
+    await client.send(client.headers(1, POST, false), client.data(1, "x".repeat(10_000), false));
+    await client.send(client.data(1, "x".repeat(6_000), false));
+    await client.send(frame({ type: h2.PING, payload: new Uint8Array(8) }));
+    // Nothing but the answer to PING: nobody has read.
+    const early = await client.next(({ type, stream }) =>
+      type === h2.PING || (type === h2.WINDOW_UPDATE && stream === 1)
+    );
+    assertEquals(early?.type, h2.PING);
+    go.resolve();
+    const opened = await client.next(({ type, stream }) =>
+      type === h2.WINDOW_UPDATE && stream === 1
+    );
+    assertEquals(opened?.payload, Uint8Array.from(uint32(10_000)));
+    await client.send(client.data(1, "x".repeat(10_000)));
+    assertEquals((await client.answer(1)).body, "26000");
+  }, { http2: { streamWindow: 16_384, connectionWindow: 70_000 } });
+});
+
+Deno.test("openHttp2() cuts clients that send a preface, a head, a body or nothing too slowly", async () => {
+  const handle: Handle = async (request) => {
+    const kind = await readBody(request).then(() => "", (error) => String(error.kind));
+    return { status: kind === "timeout" ? 408 : 200 };
+  };
+  await withHttp2(handle, async (server) => {
+    const silent = await server.raw();
+    assertEquals(await silent.goaway(), ErrorCode.NO_ERROR);
+    const partial = await server.dial();
+    await partial.send(frame({ type: h2.HEADERS, stream: 1, payload: partial.block(GET) }));
+    assertEquals(await partial.goaway(), ErrorCode.NO_ERROR);
+    const stalled = await server.dial();
+    await stalled.send(stalled.headers(1, POST, false));
+    assertEquals((await stalled.answer(1)).status, "408");
+    stalled.close();
+    assertEquals(server.limits.splice(0), ["head_timeout", "head_timeout", "body_timeout"]);
+    // PING does not make a connection busy.
+    const idle = await server.dial();
+    let closed = false;
+    const pinging = (async () => {
+      while (!closed) {
+        await idle.send(frame({ type: h2.PING, payload: new Uint8Array(8) }));
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    })();
+    assertEquals(await idle.goaway(), ErrorCode.NO_ERROR);
+    closed = true;
+    await pinging;
+    assertEquals(server.limits, ["keep_alive_timeout"]);
+  }, { limits: { headTimeout: 60, bodyIdleTimeout: 60, keepAliveTimeout: 60 } });
+});
+
+Deno.test("openHttp2() lets a client send no more of a body that nobody wants", async () => {
+  const release = Promise.withResolvers<void>();
+  const handle: Handle = async (request) => {
+    request.body?.cancel();
+    await release.promise;
+    return {};
+  };
+  await withHttp2(handle, async (server) => {
+    const client = await server.dial();
+    await client.send(client.headers(1, POST, false), client.data(1, "x".repeat(16_000), false));
+    await client.send(frame({ type: h2.PING, payload: new Uint8Array(8) }));
+    const next = await client.next(({ type, stream }) =>
+      type === h2.PING || (type === h2.WINDOW_UPDATE && stream === 1)
+    );
+    assertEquals(next?.type, h2.PING);
+    release.resolve();
+    assertEquals((await client.answer(1)).status, "200");
+  }, { http2: { streamWindow: 16_384, connectionWindow: 70_000 } });
+});
+
+Deno.test("openHttp2() says 100 Continue when the body is wanted", async () => {
+  await withHttp2(echo, async (server) => {
+    const client = await server.dial();
+    await client.send(client.headers(1, [...POST, "expect", "100-continue"], false));
+    assertEquals((await client.nextOf(h2.HEADERS))?.fields, { ":status": "100" });
+    await client.send(client.data(1, "ok"));
+    assertEquals((await client.answer(1)).body, "POST / ok;");
+  });
+});
+
+Deno.test("openHttp2() tells the core when the client goes away", async () => {
+  const entered = Promise.withResolvers<void>();
+  const aborted = Promise.withResolvers<void>();
+  const handle: Handle = (request) =>
+    new Promise((resolve) => {
+      request.onAbort = () => {
+        aborted.resolve();
+        resolve({});
+      };
+      entered.resolve();
+    });
+  await withHttp2(handle, async (server) => {
+    const client = await server.dial();
+    await client.send(client.headers(1, GET));
+    await entered.promise;
+    client.close();
+    await aborted.promise;
+    await server.served();
+    assertEquals(server.outcomes.length, 1);
+    assert(server.outcomes[0]?.error !== undefined);
+  });
+});
+
+Deno.test("openHttp2() resets a stream whose answer breaks off, and only that", async () => {
+  const handle: Handle = (request) => {
+    if (request.target === "/") return Promise.resolve({});
+    if (request.target === "/crlf") return Promise.resolve({ headers: ["x", "a\r\nb"] });
+    let read = false;
+    const chunk = () =>
+      Promise.resolve(read ? null : (read = true, new TextEncoder().encode("ab")));
+    const bodies: Record<string, () => Promise<Uint8Array | null>> = {
+      "/short": chunk,
+      "/throws": () => Promise.reject(new Error("upstream")),
+    };
+    return Promise.resolve({
+      body: { length: 3, read: bodies[request.target]!, cancel() {} },
+    });
+  };
+  await withHttp2(handle, async (server) => {
+    const client = await server.dial();
+    const reset = `reset ${ErrorCode.INTERNAL_ERROR}`;
+    await client.send(client.headers(1, GET.with(5, "/crlf")));
+    assertEquals((await client.answer(1)).status, reset);
+    await client.send(client.headers(3, GET.with(5, "/short")));
+    assertEquals((await client.answer(3)).status, `200${reset}`);
+    await client.send(client.headers(5, GET.with(5, "/throws")));
+    assertEquals((await client.answer(5)).status, `200${reset}`);
+    await client.send(client.headers(7, GET));
+    assertEquals((await client.answer(7)).status, "200");
+    assertEquals(server.outcomes.map(({ error }) => error === undefined), [
+      false,
+      false,
+      false,
+      true,
+    ]);
+  });
+});
+
+Deno.test("ServedHttp2.drain() serves what was under way, then says goodbye", async () => {
+  const release = Promise.withResolvers<void>();
+  const entered = Promise.withResolvers<void>();
+  const handle: Handle = async () => {
+    entered.resolve();
+    await release.promise;
+    return {};
+  };
+  await withHttp2(handle, async (server) => {
+    const client = await server.dial();
+    await client.send(client.headers(1, GET));
+    await entered.promise;
+    const drained = server.connections[0]!.drain();
+    const notice = await client.nextOf(h2.GOAWAY);
+    assertEquals(notice?.payload, Uint8Array.from([...uint32(0x7fffffff), ...uint32(0)]));
+    const ping = await client.nextOf(h2.PING);
+    // Sent before the client knew; and after it knew, which it may not.
+    await client.send(client.headers(3, GET));
+    await client.send(frame({ type: h2.PING, flags: h2.ACK, payload: ping!.payload }));
+    const last = await client.nextOf(h2.GOAWAY);
+    assertEquals(last?.payload, Uint8Array.from([...uint32(3), ...uint32(0)]));
+    await client.send(client.headers(5, POST, false), client.data(5, "x"));
+    assertEquals((await client.answer(5)).status, `reset ${ErrorCode.REFUSED_STREAM}`);
+    release.resolve();
+    const answered: number[] = [];
+    for (let next = await client.nextOf(h2.HEADERS); next !== null;) {
+      answered.push(next.stream);
+      next = await client.nextOf(h2.HEADERS);
+    }
+    assertEquals(answered, [1, 3]);
+    client.close();
+    await drained;
+  });
+});
