@@ -8,7 +8,7 @@ import { AccessLog } from "../shared/dataplane/observe/access_log.ts";
 import { WorkerFleet } from "../shared/dataplane/workers/worker_fleet.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
 import { systemClock } from "../shared/lib/clock.ts";
-import { CollectAfterShrinking, garbageCollector } from "../shared/lib/collect_garbage.ts";
+import { CollectAfterShrinking } from "../shared/lib/collect_garbage.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
@@ -33,10 +33,7 @@ export async function runProxy(
     name: config.name,
     log,
   });
-  const memoryUse = new CollectAfterShrinking({
-    collect: garbageCollector(),
-    clock: systemClock,
-  });
+  const memoryUse = new CollectAfterShrinking({ clock: systemClock });
   const apply = new ApplyLoop({
     bus,
     fleet: config.fleet,
