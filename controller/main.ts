@@ -3,7 +3,7 @@ import process from "node:process";
 import { openBus } from "../shared/bus/open_bus.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
 import { systemClock } from "../shared/lib/clock.ts";
-import { CollectAfterShrinking, garbageCollector } from "../shared/lib/collect_garbage.ts";
+import { CollectAfterShrinking } from "../shared/lib/collect_garbage.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
@@ -108,10 +108,7 @@ export async function runController(
       onError: () => metrics.publishErrors.inc(),
     },
   });
-  const memoryUse = new CollectAfterShrinking({
-    collect: garbageCollector(),
-    clock: systemClock,
-  });
+  const memoryUse = new CollectAfterShrinking({ clock: systemClock });
   const loop = new ControllerLoop({
     publisher,
     fleet: fleetView(acks),

@@ -9,7 +9,7 @@ import { WorkerFleet } from "../shared/dataplane/workers/worker_fleet.ts";
 import { requestTracer } from "../shared/dataplane/observe/tracer.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
 import { systemClock } from "../shared/lib/clock.ts";
-import { CollectAfterShrinking, garbageCollector } from "../shared/lib/collect_garbage.ts";
+import { CollectAfterShrinking } from "../shared/lib/collect_garbage.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
@@ -34,10 +34,7 @@ export async function runProxy(
     name: config.name,
     log,
   });
-  const memoryUse = new CollectAfterShrinking({
-    collect: garbageCollector(),
-    clock: systemClock,
-  });
+  const memoryUse = new CollectAfterShrinking({ clock: systemClock });
   const apply = new ApplyLoop({
     bus,
     fleet: config.fleet,

@@ -9,7 +9,7 @@ import { type Client, type ClientKind, PLAIN_CLIENTS, tlsClients } from "./clien
 import { LOCAL_PORT, replaceFile, routeManifest, writeManifests } from "./manifests.ts";
 import { runLoad } from "./open_loop.ts";
 import { Probe, until } from "./probe.ts";
-import { fixed, outcomeOf } from "./statistics.ts";
+import { fixed, outcomeOf, quantile } from "./statistics.ts";
 import type { Verdict } from "./statistics.ts";
 
 const SHORT = { edits: 100, rate: 500 };
@@ -25,6 +25,8 @@ interface Edit {
   backend: string;
   oldSeen: boolean;
   newSeen: boolean;
+  /** Milliseconds until the first new answer was sent for. */
+  after?: number;
 }
 
 interface Tally {
@@ -85,6 +87,9 @@ export async function benchEdits(
       `  ${tally.requests} requests, ${count} edits; ${kinds.map(({ name }) => name).join("; ")}`,
     );
     for (const failure of tally.failures.slice(0, 5)) print(`  failed: ${failure}`);
+    const after = edits.slice(1).flatMap(({ after }) => after ?? []);
+    const [p50 = 0, p99 = 0, max = 0] = [0.5, 0.99, 1].map((q) => quantile(after, q));
+    print(`  new answers after p50 ${fixed(p50)}  p99 ${fixed(p99)}  max ${fixed(max)} ms`);
     return [
       {
         name: `failed requests during ${count} edits at ${rate}/s`,
@@ -132,8 +137,14 @@ async function ask(
       tally.failures.push(`${kind.name}: ${status} ${body.slice(0, 80)}`);
       return;
     }
-    if (backend === edit.backend) edit.newSeen = true;
-    else if (sent - edit.at > STALE_AFTER) tally.stale++;
+    if (backend === edit.backend) {
+      edit.newSeen = true;
+      edit.after ??= sent - edit.at;
+      return;
+    }
+    // Answered after the next edit: then the other backend may be the newest.
+    if (edits.at(-1) !== edit) return;
+    if (sent - edit.at > STALE_AFTER) tally.stale++;
     else edit.oldSeen = true;
   } catch (error) {
     tally.failures.push(`${kind.name}: ${String(error)}`);
