@@ -162,8 +162,11 @@ export class WorkerFleet implements DataPlaneHost {
   }
 
   async dump(): Promise<Record<string, unknown>> {
-    const workers = await this.#all((link) => link.ask({ kind: "dump" }));
-    return { workers };
+    const dumps = await this.#all((link) => link.ask({ kind: "dump" }));
+    const [first] = dumps as Record<string, unknown>[];
+    // All serve the same; what differs is who holds which connections.
+    const workers = dumps.map((dump) => (dump as Record<string, unknown>).connections);
+    return { ...first, workers };
   }
 
   /** Ends a worker as if it had ended by itself, which starts it again. */
