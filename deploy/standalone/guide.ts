@@ -23,7 +23,16 @@ export async function servedPorts(stack: Stack): Promise<ServedPort[]> {
   await waitReady(admin);
   const dump = parseObject(await fetchJson(`${admin}/config_dump`), {
     path: "config_dump",
-    keys: ["connections", "bound", "bindFailures", "certificates", "tables", "endpoints", "apply"],
+    keys: [
+      "connections",
+      "bound",
+      "bindFailures",
+      "certificates",
+      "tables",
+      "endpoints",
+      "names",
+      "apply",
+    ],
   });
   const ports = Array.isArray(dump.bound) ? dump.bound.map(servedPort) : [];
   return ports.sort((a, b) =>
