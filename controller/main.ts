@@ -87,6 +87,7 @@ export async function runController(
   const bus = openBus({
     access: config.bus,
     name: "controller",
+    limits: config.streamLimits,
     log,
   });
   await busConnected(bus);

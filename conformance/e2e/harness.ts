@@ -10,7 +10,7 @@ import { eventually } from "./wait.ts";
 export interface GatewayOptions extends
   Pick<
     StackOptions,
-    "proxies" | "settings" | "bus" | "stateDir" | "inlineManifests" | "fleetKey"
+    "proxies" | "settings" | "bus" | "stateDir" | "inlineManifests" | "fleetKey" | "streamLimits"
   > {
   /** File name without `.yaml` → content. */
   files: Readonly<Record<string, string>>;
@@ -30,6 +30,8 @@ export interface GatewayUnderTest {
   status(): Promise<StatusReport>;
   /** Values of all series of a proxy's `/metrics`, by name with labels. Default: the first. */
   metrics(proxy?: number): Promise<Map<string, number>>;
+  /** The same of the controller. */
+  controllerMetrics(): Promise<Map<string, number>>;
   /** Resolves when every proxy says that it is ready. */
   ready(): Promise<void>;
 }
@@ -79,6 +81,7 @@ async function runGateway(
       save,
       status: () => statusOf(stack),
       metrics: (proxy = 0) => metricsOf(adminOfProxy(stack, proxy)),
+      controllerMetrics: () => metricsOf(stack.adminOf(stack.controller)),
       ready: () => allReady(stack),
     });
   } catch (error) {

@@ -5,8 +5,8 @@
  * see.
  */
 const FIRST = 20_000;
-const PORTS_PER_RUN = 120;
-const RUNS = 100;
+const PORTS_PER_RUN = 160;
+const RUNS = 75;
 
 const base = FIRST + (Deno.pid % RUNS) * PORTS_PER_RUN;
 
@@ -28,4 +28,9 @@ export const PORTS = {
   run: base + 100,
   externalBus: base + 110,
   workers: base + 105,
+  scaleFaults: base + 120,
+  largeSnapshot: base + 125,
+  diskFull: base + 130,
+  controllers: base + 135,
+  hostileHttp2: base + 140,
 } as const;

@@ -12,6 +12,7 @@ import type { LaunchedServer } from "../../shared/bus/server/launch.ts";
 import { fileBusUrl } from "../../shared/bus/open_bus.ts";
 import { locateOptionsFromEnv, locateServer } from "../../shared/bus/server/locate.ts";
 import type { LocatedServer } from "../../shared/bus/server/locate.ts";
+import type { StreamLimits } from "../../shared/bus/streams.ts";
 import { errorMessage } from "../../shared/lib/log.ts";
 import { systemClock } from "../../shared/lib/clock.ts";
 import { parseInteger, parseObject } from "../../shared/lib/parse.ts";
@@ -44,6 +45,8 @@ export interface StackOptions {
    * a nats-server where one can be had. `NATS_URL` names a server of the user's instead.
    */
   bus?: BusKind;
+  /** Sizes of the streams. Default: those of `shared/bus/streams.ts`. */
+  streamLimits?: StreamLimits;
   /** What private keys are sealed to on the bus. Secret. Default: a new one. */
   fleetKey?: FleetPrivateKey;
   env: Pick<Deno.Env, "get">;
@@ -169,6 +172,7 @@ class StackBuilder {
           statusAddress: own.statusAddress === "" ? addressOf(0) : own.statusAddress,
         },
         exactPorts: server.listeners.map(({ port }) => port),
+        streamLimits: this.#options.streamLimits,
         logLevel,
         stateDir: this.#stateDir,
       },
