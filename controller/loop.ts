@@ -7,8 +7,8 @@ import { errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { gatewayScope } from "../shared/snapshot/ids.ts";
 import type { BindMap } from "../shared/snapshot/schema.ts";
-import { IncrementalCompiler } from "./compile_incremental.ts";
-import type { IncrementalResult } from "./compile_incremental.ts";
+import { IncrementalCompiler } from "./compile/incremental.ts";
+import type { IncrementalResult } from "./compile/incremental.ts";
 import { nextExpiry } from "./attach/certificates.ts";
 import { statusAddressOf } from "./status/gateway.ts";
 import { allocateBinds, bindMap } from "./infra/binds.ts";
@@ -17,7 +17,7 @@ import { ProgrammedLatch } from "./programmed.ts";
 import type { ReadyVersions } from "./programmed.ts";
 import type { Publisher } from "./publish/publisher.ts";
 import type { PublishResult } from "./publish/result.ts";
-import type { Batch, Problem } from "./source/batch.ts";
+import { type Batch, newlyRefused, type Problem } from "./source/batch.ts";
 import { mergeStatus } from "./status/merge.ts";
 import type { StoredStatus } from "./status/merge.ts";
 import type { ProxyReport, StatusReport } from "./status_report.ts";
@@ -103,12 +103,25 @@ export class ControllerLoop {
 
   constructor(options: LoopOptions) {
     this.#options = options;
-    this.#compiler = new IncrementalCompiler({ controllerName: options.controllerName });
+    const { controllerName, clock, metrics } = options;
+    this.#compiler = new IncrementalCompiler({
+      controllerName,
+      observer: {
+        now: () => clock.monotonic(),
+        decided: (kind, { count, milliseconds }) => {
+          metrics.reconciles.inc({ kind }, count);
+          metrics.reconcileSeconds.observe({ kind }, milliseconds / 1000);
+        },
+      },
+    });
   }
 
   /** Takes a change from a source. */
   onBatch(source: string, batch: Batch): void {
     const { metrics, log } = this.#options;
+    for (const kind of newlyRefused(this.#problems.get(source) ?? [], batch.problems)) {
+      metrics.reconcileErrors.inc({ kind });
+    }
     this.#problems.set(source, batch.problems);
     for (const severity of ["error", "warning"] as const) {
       const count = this.#allProblems().filter((problem) => problem.severity === severity).length;

@@ -3,7 +3,7 @@ import process from "node:process";
 import { openBus } from "../shared/bus/open_bus.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
 import { systemClock } from "../shared/lib/clock.ts";
-import { CollectAfterShrinking, garbageCollector } from "../shared/lib/collect_garbage.ts";
+import { CollectAfterShrinking } from "../shared/lib/collect_garbage.ts";
 import { FileLock } from "../shared/lib/file_lock.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
@@ -102,14 +102,14 @@ export async function runController(
     log,
     ...(memory.lineage === undefined ? {} : { previousLineage: memory.lineage }),
     hooks: {
-      onBatch: ({ bytes }) => metrics.publishedBytes.inc(bytes),
+      onBatch: ({ bytes }) => {
+        metrics.publishedBytes.inc(bytes);
+        metrics.snapshotBytes.observe(bytes);
+      },
       onError: () => metrics.publishErrors.inc(),
     },
   });
-  const memoryUse = new CollectAfterShrinking({
-    collect: garbageCollector(),
-    clock: systemClock,
-  });
+  const memoryUse = new CollectAfterShrinking({ clock: systemClock });
   const loop = new ControllerLoop({
     publisher,
     fleet: fleetView(acks),

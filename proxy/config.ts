@@ -31,6 +31,7 @@ export interface ProxyConfig {
   /** Folder for the verified copy of snapshots; holds nothing secret. */
   stateDir: string;
   accessLog: boolean;
+  tracing: boolean;
   /** Isolates that carry traffic, each on a core of its own. */
   workers: number;
   limits: Limits;
@@ -49,6 +50,7 @@ const KEYS = [
   "adminPort",
   "stateDir",
   "accessLog",
+  "tracing",
   "workers",
   "limits",
   "logLevel",
@@ -73,6 +75,7 @@ export function parseProxyConfig(value: unknown): ProxyConfig {
     }),
     stateDir: parseString(config.stateDir, "stateDir"),
     accessLog: parseBoolean(config.accessLog, "accessLog", false),
+    tracing: parseBoolean(config.tracing, "tracing", false),
     workers: parseWorkers(config.workers),
     limits: parseLimits(config.limits ?? {}, "limits"),
     logLevel: parseLogLevel(config.logLevel, "logLevel"),

@@ -6,9 +6,10 @@ import { DataPlane } from "../shared/dataplane/data_plane.ts";
 import type { DataPlaneHost } from "../shared/dataplane/host.ts";
 import { AccessLog } from "../shared/dataplane/observe/access_log.ts";
 import { WorkerFleet } from "../shared/dataplane/workers/worker_fleet.ts";
+import { requestTracer } from "../shared/dataplane/observe/tracer.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
 import { systemClock } from "../shared/lib/clock.ts";
-import { CollectAfterShrinking, garbageCollector } from "../shared/lib/collect_garbage.ts";
+import { CollectAfterShrinking } from "../shared/lib/collect_garbage.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
@@ -33,10 +34,7 @@ export async function runProxy(
     name: config.name,
     log,
   });
-  const memoryUse = new CollectAfterShrinking({
-    collect: garbageCollector(),
-    clock: systemClock,
-  });
+  const memoryUse = new CollectAfterShrinking({ clock: systemClock });
   const apply = new ApplyLoop({
     bus,
     fleet: config.fleet,
@@ -87,7 +85,7 @@ export async function runProxy(
 
 /** With one worker the data plane runs in this isolate; with more, this one only directs them. */
 async function createHost(config: ProxyConfig, log: Logger): Promise<DataPlaneHost> {
-  const { bindAddress, workers, limits, logLevel, name } = config;
+  const { bindAddress, workers, limits, logLevel, name, tracing } = config;
   const sink = config.accessLog ? standardOutput() : null;
   const openFiles = config.openFiles > 0 ? config.openFiles : readOpenFileLimit();
   const shared = {
@@ -99,10 +97,11 @@ async function createHost(config: ProxyConfig, log: Logger): Promise<DataPlaneHo
   };
   if (workers > 1) {
     const logging = { component: COMPONENT, level: logLevel, fields: { proxy: name } };
-    return await WorkerFleet.start({ ...shared, workers, logging, accessLog: sink });
+    return await WorkerFleet.start({ ...shared, workers, logging, tracing, accessLog: sink });
   }
   const accessLog = sink === null ? null : new AccessLog({ sink });
-  return new DataPlane({ ...shared, random: Math.random, accessLog });
+  const tracer = tracing ? { tracer: requestTracer() } : {};
+  return new DataPlane({ ...shared, ...tracer, random: Math.random, accessLog });
 }
 
 function standardOutput() {

@@ -9,7 +9,7 @@ import { type Client, type ClientKind, PLAIN_CLIENTS, tlsClients } from "./clien
 import { LOCAL_PORT, replaceFile, routeManifest, writeManifests } from "./manifests.ts";
 import { runLoad } from "./open_loop.ts";
 import { Probe, until } from "./probe.ts";
-import { fixed, outcomeOf } from "./statistics.ts";
+import { fixed, outcomeOf, quantile } from "./statistics.ts";
 import type { Verdict } from "./statistics.ts";
 
 const SHORT = { edits: 100, rate: 500 };
@@ -18,19 +18,25 @@ const EDIT_INTERVAL = 400;
 const STALE_AFTER = 250;
 const HOST = "edit.example.com";
 const BACKENDS = { old: 18_221, new: 18_222 };
+const NOT_SEEN = { oldSeen: false, newSeen: false };
 const DAY = 24 * 3600 * 1000;
 
+/** The header that the route sets is the edit's number, so that each answer names its edit. */
 interface Edit {
+  /** Milliseconds: before it was written. */
   at: number;
-  backend: string;
+  /** When its file was in place. */
+  written: number;
   oldSeen: boolean;
   newSeen: boolean;
+  /** Milliseconds from `at` to when the first request was sent that it answered. */
+  after?: number;
 }
 
 interface Tally {
   requests: number;
   failures: string[];
-  stale: number;
+  stale: string[];
 }
 
 /** Runs the edits, with TLS clients too when `full`; returns the verdicts. */
@@ -52,7 +58,7 @@ export async function benchEdits(
     notAfter: new Date(Date.now() + DAY),
   });
   await writeManifests(folder, { routes: 100, backends: BACKENDS, tls });
-  await writeRoute(folder, "old");
+  await writeRoute(folder, 0);
   const stack = await startStack({ manifests: [folder], env: Deno.env });
   try {
     const kinds = [
@@ -62,8 +68,8 @@ export async function benchEdits(
     const probe = new Probe("127.0.0.1", LOCAL_PORT);
     await until(probe, { path: "/", host: HOST, status: 200 });
     probe.close();
-    const edits: Edit[] = [{ at: 0, backend: "old", oldSeen: true, newSeen: true }];
-    const tally: Tally = { requests: 0, failures: [], stale: 0 };
+    const edits: Edit[] = [{ at: 0, written: 0, oldSeen: true, newSeen: true }];
+    const tally: Tally = { requests: 0, failures: [], stale: [] };
     const stop = new AbortController();
     const load = runLoad({
       rate,
@@ -71,11 +77,12 @@ export async function benchEdits(
       ask: (client, kind) => ask(client, { kind, edits, tally }),
       signal: stop.signal,
     });
-    for (let i = 0; i < count; i++) {
+    for (let i = 1; i <= count; i++) {
       await new Promise((resolve) => setTimeout(resolve, EDIT_INTERVAL));
-      const backend = i % 2 === 0 ? "new" : "old";
-      edits.push({ at: performance.now(), backend, oldSeen: false, newSeen: false });
-      await writeRoute(folder, backend);
+      const edit: Edit = { at: performance.now(), written: Infinity, ...NOT_SEEN };
+      edits.push(edit);
+      await writeRoute(folder, i);
+      edit.written = performance.now();
     }
     await new Promise((resolve) => setTimeout(resolve, EDIT_INTERVAL));
     stop.abort();
@@ -85,6 +92,10 @@ export async function benchEdits(
       `  ${tally.requests} requests, ${count} edits; ${kinds.map(({ name }) => name).join("; ")}`,
     );
     for (const failure of tally.failures.slice(0, 5)) print(`  failed: ${failure}`);
+    for (const stale of tally.stale.slice(0, 5)) print(`  stale: ${stale}`);
+    const after = edits.slice(1).flatMap(({ after }) => after ?? []);
+    const [p50 = 0, p99 = 0, max = 0] = [0.5, 0.99, 1].map((q) => quantile(after, q));
+    print(`  new answers after p50 ${fixed(p50)}  p99 ${fixed(p99)}  max ${fixed(max)} ms`);
     return [
       {
         name: `failed requests during ${count} edits at ${rate}/s`,
@@ -100,9 +111,9 @@ export async function benchEdits(
       },
       {
         name: `stale answers after ${STALE_AFTER} ms`,
-        measured: String(tally.stale),
+        measured: String(tally.stale.length),
         target: "0",
-        outcome: outcomeOf(tally.stale === 0),
+        outcome: outcomeOf(tally.stale.length === 0),
       },
     ];
   } finally {
@@ -112,8 +123,16 @@ export async function benchEdits(
   }
 }
 
-async function writeRoute(folder: string, backend: string): Promise<void> {
-  const text = routeManifest({ name: "edit", host: HOST, prefix: "/", backend, header: backend });
+const backendOf = (edit: number) => edit % 2 === 0 ? "old" : "new";
+
+async function writeRoute(folder: string, edit: number): Promise<void> {
+  const text = routeManifest({
+    name: "edit",
+    host: HOST,
+    prefix: "/",
+    backend: backendOf(edit),
+    header: String(edit),
+  });
   await replaceFile(`${folder}/edit.yaml`, text);
 }
 
@@ -122,19 +141,25 @@ async function ask(
   { kind, edits, tally }: { kind: ClientKind; edits: Edit[]; tally: Tally },
 ): Promise<void> {
   const sent = performance.now();
-  const edit = edits.at(-1) as Edit;
+  const newest = edits.length - 1;
   tally.requests++;
   try {
     const { status, body } = await client.get("/", HOST);
     const [backend, header] = body.split(" ");
+    const number = Number(header);
     // Backend and filter change together: a mix of two versions is a failure.
-    if (status !== 200 || backend !== header) {
+    if (status !== 200 || edits[number] === undefined || backend !== backendOf(number)) {
       tally.failures.push(`${kind.name}: ${status} ${body.slice(0, 80)}`);
       return;
     }
-    if (backend === edit.backend) edit.newSeen = true;
-    else if (sent - edit.at > STALE_AFTER) tally.stale++;
-    else edit.oldSeen = true;
+    const edit = edits[number];
+    edit.newSeen = true;
+    edit.after ??= Math.max(0, sent - edit.at);
+    // What was answered by an older edit than the newest of when it was sent.
+    if (number < newest) (edits[newest] as Edit).oldSeen = true;
+    // The next edit was in place for so long already.
+    const late = sent - (edits[number + 1]?.written ?? Infinity);
+    if (late > STALE_AFTER) tally.stale.push(`${kind.name}: ${fixed(late)} ms`);
   } catch (error) {
     tally.failures.push(`${kind.name}: ${String(error)}`);
   }

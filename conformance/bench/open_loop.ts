@@ -3,6 +3,16 @@ import type { Client, ClientKind } from "./clients.ts";
 
 /** Kept connections of one kind; more are opened when all of them are busy. */
 const KEPT = 8;
+/**
+ * Milliseconds after which a kept connection is not used again: a server may close an idle one at
+ * any time, and a request that meets that is nobody's fault.
+ */
+const MAX_IDLE = 5000;
+
+interface Kept {
+  client: Client;
+  since: number;
+}
 
 export interface LoadOptions {
   /** Requests per second. */
@@ -15,7 +25,7 @@ export interface LoadOptions {
 
 /** Runs until the signal aborts and every request has its answer. */
 export async function runLoad({ rate, kinds, ask, signal }: LoadOptions): Promise<void> {
-  const idle = new Map(kinds.map((kind) => [kind, [] as Client[]]));
+  const idle = new Map(kinds.map((kind) => [kind, [] as Kept[]]));
   const running = new Set<Promise<void>>();
   const credit = new Map(kinds.map((kind) => [kind, 0]));
   const total = kinds.reduce((sum, { share }) => sum + share, 0);
@@ -29,20 +39,26 @@ export async function runLoad({ rate, kinds, ask, signal }: LoadOptions): Promis
     credit.set(best, (credit.get(best) ?? 0) - total);
     return best;
   };
+  const take = (kind: ClientKind, kept: Kept[]): Client => {
+    const now = performance.now();
+    // The longest idle is the first.
+    while (kept[0] !== undefined && now - kept[0].since > MAX_IDLE) kept.shift()?.client.close();
+    return (kind.keep ? kept.pop()?.client : undefined) ?? kind.open();
+  };
   const begin = performance.now();
   for (let i = 0; !signal.aborted; i++) {
     const wait = begin + i * 1000 / rate - performance.now();
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
     const kind = next();
     const kept = idle.get(kind) ?? [];
-    const client = (kind.keep ? kept.pop() : undefined) ?? kind.open();
+    const client = take(kind, kept);
     const request = ask(client, kind).finally(() => {
-      if (kind.keep && kept.length < KEPT) kept.push(client);
+      if (kind.keep && kept.length < KEPT) kept.push({ client, since: performance.now() });
       else client.close();
       running.delete(request);
     });
     running.add(request);
   }
   await Promise.all(running);
-  for (const clients of idle.values()) for (const client of clients) client.close();
+  for (const kept of idle.values()) for (const { client } of kept) client.close();
 }

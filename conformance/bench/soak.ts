@@ -20,7 +20,7 @@ import { runLoad } from "./open_loop.ts";
 import { Probe, until } from "./probe.ts";
 import { openDescriptors, residentMegabytes } from "./process.ts";
 import { fixed, outcomeOf, slopeOf } from "./statistics.ts";
-import type { Verdict } from "./statistics.ts";
+import type { Slope, Verdict } from "./statistics.ts";
 
 const HOST = "soak.example.com";
 const SERVICE = "soak";
@@ -191,12 +191,18 @@ function judge(reads: Reads, print: (line: string) => void): Verdict[] {
         name: `${name}, ${what === "megabytes" ? "memory" : "file descriptors"} per hour`,
         measured: `${fixed(slope)} ± ${fixed(error)} ${unit}`,
         target: `≤ ${limit} ${unit}`,
-        // A slope that is less sure than the limit is wide says nothing.
-        outcome: error > limit ? "noisy" : outcomeOf(slope <= limit),
+        outcome: outcomeOfSlope({ slope, error }, limit),
       });
     }
   }
   return verdicts;
+}
+
+/** Within the limit, above it, or, when the slope is too unsure to tell, neither. */
+function outcomeOfSlope({ slope, error }: Slope, limit: number): Verdict["outcome"] {
+  if (slope + 2 * error <= limit) return "pass";
+  if (slope - 2 * error > limit) return "miss";
+  return error > limit ? "noisy" : outcomeOf(slope <= limit);
 }
 
 /** The lowest read of each window. */

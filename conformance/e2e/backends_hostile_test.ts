@@ -157,7 +157,7 @@ Deno.test("backends that answer twice, early, slowly or never: no answer goes to
             route({
               host: hostOf(name),
               backend: name,
-              ...(TIMED.has(name) ? { requestTimeout: "300ms" } : {}),
+              ...(TIMED.has(name) ? { requestTimeout: "1s" } : {}),
             }),
           ].join("---\n"),
         ])),

@@ -13,6 +13,25 @@ export class ControllerMetrics {
     labelNames: ["kind"],
     registers: this.#registers,
   });
+  readonly reconciles = new Counter({
+    name: "lgw_controller_reconciles_total",
+    help: "Objects decided anew, by kind: because they changed, or something that they refer to",
+    labelNames: ["kind"],
+    registers: this.#registers,
+  });
+  readonly reconcileSeconds = new Histogram({
+    name: "lgw_controller_reconcile_duration_seconds",
+    help: "Time to decide all objects of a kind that have to be decided anew, by kind",
+    labelNames: ["kind"],
+    buckets: SECONDS,
+    registers: this.#registers,
+  });
+  readonly reconcileErrors = new Counter({
+    name: "lgw_controller_reconcile_errors_total",
+    help: "Objects that came to be refused before anything could be decided about them, by kind",
+    labelNames: ["kind"],
+    registers: this.#registers,
+  });
   readonly compileSeconds = new Histogram({
     name: "lgw_controller_compile_duration_seconds",
     help: "Time to compile all objects",
@@ -28,6 +47,12 @@ export class ControllerMetrics {
   readonly versions = new Counter({
     name: "lgw_controller_snapshot_versions_total",
     help: "Versions published",
+    registers: this.#registers,
+  });
+  readonly snapshotBytes = new Histogram({
+    name: "lgw_controller_snapshot_size_bytes",
+    help: "Size of what a publish stored on the bus: deltas, checkpoints and last-value data",
+    buckets: [256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304],
     registers: this.#registers,
   });
   readonly publishedBytes = new Counter({

@@ -30,3 +30,13 @@ export function formatProblem(problem: Problem): string {
   const what = [object, field].filter((part) => part !== undefined).join(" ");
   return `${file}:${line}:${column}: ${severity}: ${what === "" ? "" : `${what}: `}${message}`;
 }
+
+/** Kinds of the objects with an error that was not there before, one entry per object. */
+export function newlyRefused(before: readonly Problem[], after: readonly Problem[]): string[] {
+  if (after.length === 0) return [];
+  const refused = (problems: readonly Problem[]) =>
+    new Set(problems.flatMap(({ severity, object }) => severity === "error" ? object ?? [] : []));
+  const known = refused(before);
+  return [...refused(after)].filter((object) => !known.has(object))
+    .map((object) => object.split("/")[0] ?? "");
+}

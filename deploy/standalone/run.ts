@@ -101,6 +101,8 @@ async function settingsOf({ config, workers, accessLog }: RunOptions): Promise<S
   return {
     ...settings,
     accessLog: accessLog || settings.accessLog,
+    // Whoever turns on Deno's exporter wants spans.
+    tracing: settings.tracing || Deno.env.get("OTEL_DENO") === "true",
     ...(workers === undefined ? {} : { workers }),
   };
 }

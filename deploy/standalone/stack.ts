@@ -195,6 +195,7 @@ class StackBuilder {
           bindAddress: addressOf(index),
           stateDir,
           accessLog: settings.accessLog,
+          tracing: settings.tracing,
           workers: settings.workers,
           limits: settings.limits,
           logLevel,

@@ -166,11 +166,17 @@ class FileBus implements BusWriter {
   }
 
   async info(stream: StreamName): Promise<StreamInfo> {
-    return await Promise.resolve(this.#view(stream).info());
+    return await Promise.resolve(this.#current(stream).info());
+  }
+
+  /** The view as it is now: who asks must not have to wait for the folder to tell. */
+  #current(stream: StreamName): StreamView {
+    this.#logs.get(stream)?.refresh();
+    return this.#view(stream);
   }
 
   async last(stream: StreamName, subject: string): Promise<BusMessage | undefined> {
-    const view = this.#view(stream);
+    const view = this.#current(stream);
     view.info();
     const entry = view.last(subject);
     return await Promise.resolve(entry && view.read(entry, 0));

@@ -20,6 +20,7 @@ export const ENVIRONMENT: Readonly<Record<string, { path: readonly string[]; kin
   LGW_SERVER_TLS_KEY_PATH: { path: ["server", "tlsKeyPath"], kind: "text" },
   LGW_WORKERS: { path: ["workers"], kind: "integer" },
   LGW_ACCESS_LOG: { path: ["accessLog"], kind: "boolean" },
+  LGW_TRACING: { path: ["tracing"], kind: "boolean" },
   LGW_LOG_LEVEL: { path: ["logLevel"], kind: "text" },
 };
 

@@ -29,6 +29,7 @@ Deno.test("loadSettings() has a default for everything", () => {
     server: { listeners: [], unixSockets: [] },
     limits: DEFAULT_LIMITS,
     accessLog: false,
+    tracing: false,
     workers: 1,
     logLevel: "info",
   });

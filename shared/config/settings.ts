@@ -37,6 +37,8 @@ export interface Settings {
   server: ServerSettings;
   limits: Limits;
   accessLog: boolean;
+  /** A span for every request, where there is an SDK to take it (`OTEL_DENO=true`). */
+  tracing: boolean;
   /** Isolates per proxy that carry traffic. */
   workers: number;
   logLevel: LogLevel;
@@ -51,13 +53,14 @@ export const MAX_WORKERS = 64;
 export function parseSettings(value: unknown): Settings {
   const settings = parseObject(value ?? {}, {
     path: "",
-    keys: ["k8sGatewayApi", "server", "limits", "accessLog", "workers", "logLevel"],
+    keys: ["k8sGatewayApi", "server", "limits", "accessLog", "tracing", "workers", "logLevel"],
   });
   return {
     controller: parseController(settings.k8sGatewayApi ?? {}),
     server: parseServer(settings.server ?? {}),
     limits: parseLimits(settings.limits ?? {}, "limits"),
     accessLog: parseBoolean(settings.accessLog, "accessLog", false),
+    tracing: parseBoolean(settings.tracing, "tracing", false),
     workers: parseWorkers(settings.workers),
     logLevel: parseLogLevel(settings.logLevel, "logLevel"),
   };

@@ -1,4 +1,5 @@
 /** The data plane as one thing: what the apply loop feeds and what a proxy or sidecar hosts. */
+import type { Tracer } from "@opentelemetry/api";
 import type { Clock } from "../lib/clock.ts";
 import { errorMessage } from "../lib/log.ts";
 import type { Logger, LogLevel } from "../lib/log.ts";
@@ -41,6 +42,8 @@ export interface DataPlaneOptions {
   log: Logger;
   /** Null: no access log. */
   accessLog: AccessLog | null;
+  /** Gives a span to every request. Default: no spans. */
+  tracer?: Tracer;
   /** File descriptors that the process may have, shared fairly among its workers. */
   openFiles?: number;
 }
@@ -80,6 +83,7 @@ export class DataPlane implements DataPlaneHost {
       clock,
       deadlines: this.#deadlines,
       onRetry: () => stats.retries++,
+      onBreakerOpen: () => stats.breakerOpens++,
     };
     this.#upstream = new Http1Client(client);
     this.#upstreamHttp2 = new Http2Client(client);
@@ -108,6 +112,7 @@ export class DataPlane implements DataPlaneHost {
       endpoints: this.#endpoints,
       stats,
       accessLog,
+      tracer: options.tracer ?? null,
       limits,
       clock,
       random,

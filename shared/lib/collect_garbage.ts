@@ -6,20 +6,23 @@ import v8 from "node:v8";
 import vm from "node:vm";
 import type { Clock } from "./clock.ts";
 
-/** The collector of this process; undefined where there is no way to ask for it. */
-export function garbageCollector(): (() => void) | undefined {
+/** Collects everything that nobody holds. Returns false where there is no way to ask for it. */
+export function collectGarbage(): boolean {
   try {
     // Contexts that are made after the flag was set have the function; others never get it.
     v8.setFlagsFromString("--expose-gc");
     const collect: unknown = vm.runInNewContext("gc");
-    return typeof collect === "function" ? () => void collect() : undefined;
+    if (typeof collect !== "function") return false;
+    collect();
+    return true;
   } catch {
-    return undefined;
+    return false;
   }
 }
 
 export interface ShrinkOptions {
-  collect: (() => void) | undefined;
+  /** Default {@linkcode collectGarbage}. */
+  collect?: () => void;
   clock: Clock;
   /** Milliseconds without news before it collects: it stops everything for a moment. Default 5000. */
   quiet?: number;
@@ -34,8 +37,8 @@ export class CollectAfterShrinking {
   #peak = 0;
   #waiting: AbortController | undefined;
 
-  constructor({ quiet = 5000, from = 1000, ...rest }: ShrinkOptions) {
-    this.#options = { quiet, from, ...rest };
+  constructor({ collect = collectGarbage, quiet = 5000, from = 1000, clock }: ShrinkOptions) {
+    this.#options = { collect, quiet, from, clock };
   }
 
   /** Tells how many things are held now. */
@@ -43,7 +46,7 @@ export class CollectAfterShrinking {
     const { from, quiet, clock, collect } = this.#options;
     this.#peak = Math.max(this.#peak, held);
     this.close();
-    if (collect === undefined || this.#peak < from || held * 2 >= this.#peak) return;
+    if (this.#peak < from || held * 2 >= this.#peak) return;
     const waiting = this.#waiting = new AbortController();
     clock.delay(quiet, waiting.signal).then(() => {
       this.#peak = held;

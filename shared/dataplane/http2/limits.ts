@@ -22,7 +22,7 @@ export type Http2Limit =
  * What a connection may cost. With the defaults one connection holds at most about 1 MiB of bodies
  * that nobody has read (`connectionWindow`), 100 heads of at most 64 KiB (`maxHeadBytes`), one
  * header block in pieces of twice that, 256 KiB of output, and for each of 100 streams one chunk
- * of an answer, at most 64 KiB: below 16 MiB when a client does its worst, some 30 KiB when idle.
+ * of an answer, at most 64 KiB: below 16 MiB when a client does its worst, some 60 KiB when idle.
  */
 export interface Http2Limits {
   /** Streams that the peer may have open at a time. */

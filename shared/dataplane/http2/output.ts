@@ -5,6 +5,8 @@ import * as h2 from "./protocol.ts";
 
 /** Octets of the buffers that small frames share. */
 const SLAB = 16 * 1024;
+/** What waits in a buffer that is full moves to the next one up to this; more stays where it is. */
+const MOVED = 2 * 1024;
 
 /**
  * Frames of one turn leave as one piece where they can. What was taken is never written to again:
@@ -25,11 +27,15 @@ export class Output {
    */
   reserve(octets: number, more = 0): void {
     if (this.#slab.length - this.#at >= octets) return;
-    if (this.#at > this.#from) this.#sealed.push(this.#slab.subarray(this.#from, this.#at));
+    const last = this.#slab.subarray(this.#from, this.#at);
+    const moved = last.length <= MOVED ? last.length : 0;
     this.#slab = Buffer.allocUnsafeSlow(
-      Math.max(SLAB, octets + Math.min(more, OUTPUT_HIGH)),
+      Math.max(SLAB, moved + octets + Math.min(more, OUTPUT_HIGH)),
     );
-    this.#from = this.#at = 0;
+    this.#from = 0;
+    this.#at = moved;
+    if (moved > 0) this.#slab.set(last);
+    else if (last.length > 0) this.#sealed.push(last);
   }
 
   get buffer(): Uint8Array {
@@ -125,7 +131,9 @@ export class Output {
   data(stream: number, endStream: boolean, part: { bytes: Uint8Array; from: number; end: number }) {
     const { bytes, from, end } = part;
     const size = end - from;
-    this.reserve(h2.FRAME_HEADER + size, bytes.length - end);
+    // Room for the frames that follow as well: what is put together is copied once only.
+    const rest = bytes.length - end;
+    this.reserve(h2.FRAME_HEADER + size, rest + h2.FRAME_HEADER * Math.ceil(rest / (size || 1)));
     const at = this.#at;
     writeFrameHeader(this.#slab, at, {
       type: h2.DATA,

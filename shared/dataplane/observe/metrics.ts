@@ -127,6 +127,11 @@ export class ProxyMetrics {
       () => stats.tunnelBytesOut,
     );
     this.#counter(
+      "lgw_proxy_circuit_breaker_opens_total",
+      "Times that an endpoint began to refuse requests because its queue was full",
+      () => stats.breakerOpens,
+    );
+    this.#counter(
       "lgw_proxy_name_resolution_failures_total",
       "Host names of endpoints that could not be resolved when they were due; the last good stay",
       () => stats.nameFailures,

@@ -70,6 +70,8 @@ export class RequestStats {
   overflow = 0;
   retries = 0;
   timeouts = 0;
+  /** Times that an address began to refuse requests because its queue was full. */
+  breakerOpens = 0;
   /** Host names of endpoints that could not be resolved when they were due. */
   nameFailures = 0;
   /** Open connections that switched to another protocol, and the bytes of those that ended. */

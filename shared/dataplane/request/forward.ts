@@ -4,6 +4,7 @@ import type { RequestHead } from "../upstream/request_head.ts";
 import { COLLECT_BYTES, collectBody, CountedBody, RequestBodyError } from "./body.ts";
 import { RequestFailure } from "./failures.ts";
 import type { RequestCore } from "./handle.ts";
+import { noteUpstream } from "./span.ts";
 import type { RequestRecord } from "./record.ts";
 import type { BackendPlan, RulePlan } from "./rule_plan.ts";
 import type { BodyReader } from "./types.ts";
@@ -29,6 +30,7 @@ export async function forward(
   const endpoint = core.endpoints.pick(backend.endpoints);
   if (endpoint === undefined) throw new RequestFailure("no_endpoints");
   record.upstream = `${endpoint.address}:${endpoint.port}`;
+  if (record.span !== null) noteUpstream(record.span, endpoint);
 
   if (rule.requestTimeout > 0) {
     record.startDeadline(core.upstream.deadlines, rule.requestTimeout);

@@ -1,4 +1,5 @@
 /** The life of a request, on one screen. */
+import type { Tracer } from "@opentelemetry/api";
 import type { Clock } from "../../lib/clock.ts";
 import type { AccessLog } from "../observe/access_log.ts";
 import type { RequestStats } from "../observe/request_stats.ts";
@@ -17,6 +18,7 @@ import { pickBackend } from "./pick_backend.ts";
 import { RequestRecord } from "./record.ts";
 import { failureResponse, redirectResponse } from "./respond.ts";
 import { type BackendPlan, type RulePlan, RulePlans } from "./rule_plan.ts";
+import { propagateSpan, startSpan } from "./span.ts";
 import { hostOf, isCleanPath, isCleanQuery } from "./target.ts";
 import type { OutboundResponse, RequestHandler } from "./types.ts";
 import { addWebSocketKey, dropWebSocketAccept, isExtendedConnect, methodOf } from "./upgrade.ts";
@@ -31,6 +33,8 @@ export interface RequestCore {
   stats: RequestStats;
   /** Null: no access log. */
   accessLog: AccessLog | null;
+  /** Null: no spans. */
+  tracer: Tracer | null;
   limits: Limits;
   clock: Pick<Clock, "now" | "monotonic">;
   /** In [0, 1). */
@@ -42,6 +46,7 @@ export function createRequestHandler(core: RequestCore): RequestHandler {
   const plans = new RulePlans(core.stats);
   return async (request) => {
     const record = new RequestRecord(request, core);
+    if (core.tracer !== null) record.span = startSpan(core.tracer, request);
     request.onAbort = record.aborter();
     try {
       return await handle(core, plans, record);
@@ -86,7 +91,9 @@ async function handle(
   if (backend.filters.redirect !== null) return redirect(record, backend, { query, candidate });
 
   const outbound = outboundHeaders(request, core.random);
-  record.traceId = outbound.traceId;
+  record.traceId = record.span === null
+    ? outbound.traceId
+    : propagateSpan(outbound.headers, record.span);
   record.correlationId = outbound.correlationId;
   record.requestId = outbound.requestId;
   for (const filter of plan.filters.requestHeaders) modifyHeaders(outbound.headers, filter);

@@ -144,3 +144,42 @@ Deno.test("createRequestHandler() passes on that a client or a backend has given
     assertEquals(origin.accepted, 1);
   });
 });
+
+Deno.test("createRequestHandler() carries a WebSocket over HTTP/2, each direction to its own end", async () => {
+  let head: string | null = null;
+  let received = "";
+  const origin = startOrigin(async (c) => {
+    head = await c.head();
+    await c.send(
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n" +
+        "Sec-WebSocket-Accept: x\r\nX-Origin: 1\r\n\r\nhello",
+    );
+    received = await c.body(5);
+    await c.gone();
+    await c.send("bye");
+  });
+  await withCore({ rules: [{}], origin }, async (core) => {
+    await withClient(core, async (client) => {
+      const connect = GET.with(1, "CONNECT").with(5, "/chat").toSpliced(
+        2,
+        0,
+        ":protocol",
+        "websocket",
+      );
+      await client.send(client.headers(1, [...connect, "sec-websocket-version", "13"], false));
+      const answer = await client.nextOf(h2.HEADERS);
+      assertEquals([answer?.fields[":status"], answer?.fields["x-origin"]], ["200", "1"]);
+      assertEquals(answer?.fields["sec-websocket-accept"], undefined);
+      assertEquals(new TextDecoder().decode((await client.nextOf(h2.DATA))?.payload), "hello");
+      await client.send(client.data(1, "to", false), client.data(1, "you"));
+      assertEquals((await client.answer(1)).body, "bye");
+      assertEquals(received, "toyou");
+      assertMatch(head ?? "", /^GET \/chat HTTP\/1.1\r\n/);
+      assertEquals((await core.log()).map(({ reason, status }) => [reason, status]), [["ok", 101]]);
+      assertEquals(core.stats.tunnels, 0);
+      // The connection carries on.
+      await client.send(client.headers(3, [":method", "CONNECT", ":authority", "a:1"]));
+      assertEquals((await client.answer(3)).status, "405");
+    });
+  });
+});

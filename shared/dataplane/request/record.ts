@@ -8,6 +8,8 @@ import { UpstreamError } from "../upstream/errors.ts";
 import type { Candidate } from "../table/types.ts";
 import type { UpstreamTunnel } from "../upstream/tunnel.ts";
 import { CountedBody } from "./body.ts";
+import type { Span } from "@opentelemetry/api";
+import { finishSpan } from "./span.ts";
 import { type FailureCause, failureCause, RequestFailure } from "./failures.ts";
 import type {
   BodyReader,
@@ -49,6 +51,8 @@ export class RequestRecord implements OutboundResponse {
   bytesIn = 0;
   streamed: CountedBody | null = null;
   exchange: Exchange | null = null;
+  /** Null when nobody records. */
+  span: Span | null = null;
   /** The route's request timeout, when it has one. */
   deadline: Deadline | null = null;
   /** The route's timeout for one attempt, when it has one. */
@@ -141,6 +145,7 @@ export class RequestRecord implements OutboundResponse {
     } else counter.count(this.reason === "client_closed" ? 499 : this.status);
     if (this.reason !== "ok") this.#countFailure();
     if (accessLog !== null) this.#log(accessLog, duration, outcome.bytes);
+    if (this.span !== null) finishSpan(this.span, this);
   }
 
   #countFailure(): void {

@@ -1,5 +1,6 @@
 /** For tests: a request core over one compiled table, with requests made by hand. */
 import type { HttpBackend, HttpFilter, HttpRule, Resource } from "../../snapshot/schema.ts";
+import type { Tracer } from "@opentelemetry/api";
 import { systemClock } from "../../lib/clock.ts";
 import { AccessLog } from "../observe/access_log.ts";
 import { RequestStats } from "../observe/request_stats.ts";
@@ -38,6 +39,7 @@ export interface CoreOptions {
   listeners?: Record<string, string>;
   limits?: Partial<Limits>;
   random?: () => number;
+  tracer?: Tracer;
 }
 
 /** A running core. */
@@ -145,6 +147,7 @@ export function testCore(options: CoreOptions): TestCore {
     endpoints,
     stats,
     accessLog,
+    tracer: options.tracer ?? null,
     limits,
     clock: systemClock,
     random: options.random ?? (() => 0.5),

@@ -84,15 +84,15 @@ Deno.test("openHttp1() refuses 100 kB of headers, and smaller bounds of its own"
 });
 
 Deno.test("openHttp1() cuts a head that comes too slowly, and an idle connection", async () => {
-  await withPlaintext(
-    { limits: { headTimeout: 30, keepAliveTimeout: 40 } },
-    async ({ port, core }) => {
-      assertEquals(await rawRequest(port, "GET / HTTP/1.1\r\nHo"), "");
-      const answer = await rawRequest(port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-      assertEquals(status(answer), 200);
-      assertEquals([...core.stats.limits], [["head_timeout", 1], ["keep_alive_timeout", 1]]);
-    },
-  );
+  await withPlaintext({ limits: { headTimeout: 200 } }, async ({ port, core }) => {
+    assertEquals(await rawRequest(port, "GET / HTTP/1.1\r\nHo"), "");
+    assertEquals([...core.stats.limits], [["head_timeout", 1]]);
+  });
+  await withPlaintext({ limits: { keepAliveTimeout: 40 } }, async ({ port, core }) => {
+    const answer = await rawRequest(port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assertEquals(status(answer), 200);
+    assertEquals([...core.stats.limits], [["keep_alive_timeout", 1]]);
+  });
 });
 
 Deno.test("openHttp1() answers 408 when a request body stalls", async () => {

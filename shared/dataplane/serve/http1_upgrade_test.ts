@@ -160,8 +160,8 @@ Deno.test("a tunnel is closed on both sides when neither sends anything for too 
 
 Deno.test("a tunnel outlives the route's timeouts, which end with the 101", async () => {
   const { origin, gone } = silent();
-  const limits = { tunnelIdleTimeout: 150 };
-  const rules = [{ timeouts: { request: 30, backendRequest: 20 } }];
+  const limits = { tunnelIdleTimeout: 600 };
+  const rules = [{ timeouts: { request: 300, backendRequest: 250 } }];
   await withPlaintext({ origin, limits, rules }, async ({ port, core }) => {
     const conn = await open(port);
     await readUntil(conn);

@@ -83,6 +83,46 @@ Deno.test("openHttp2() sends heads that are longer than a frame in several", asy
   });
 });
 
+Deno.test("openHttp2() offers extended CONNECT, and node:http2 takes it", async () => {
+  const handle: Handle = (request) => {
+    const { input } = request.upgrade!;
+    const body = { length: -1, read: () => input.read(), cancel: () => {} };
+    return Promise.resolve({ status: 101, upgrade: request.upgrade!.protocol, body });
+  };
+  await withHttp2(handle, async (server) => {
+    const session = connect(`http://127.0.0.1:${server.port}`);
+    try {
+      const offered = await new Promise<boolean | undefined>((resolve) =>
+        session.once("remoteSettings", (settings) => resolve(settings.enableConnectProtocol))
+      );
+      assertEquals(offered, true);
+      const stream = session.request({
+        ":method": "CONNECT",
+        ":protocol": "websocket",
+        ":scheme": "http",
+        ":authority": "a.test",
+        ":path": "/chat",
+      });
+      let text = "";
+      const ended = new Promise<void>((resolve, reject) => {
+        stream.on("data", (part: Buffer) => text += part.toString());
+        stream.on("end", resolve);
+        stream.on("error", reject);
+      });
+      stream.on("response", (fields) => {
+        assertEquals(Number(fields[":status"]), 200);
+        stream.write("hello ");
+        stream.end("there");
+      });
+      await ended;
+      assertEquals(text, "hello there");
+      assertEquals(server.outcomes, [{ bytes: 11 }]);
+    } finally {
+      session.destroy();
+    }
+  });
+});
+
 Deno.test("listenTls() offers h2 and http/1.1, and each client gets what it asks for", async () => {
   const handle: Handle = async (request) => ({
     headers: ["x-version", request.httpVersion],

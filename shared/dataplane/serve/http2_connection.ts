@@ -87,7 +87,11 @@ export class Http2Connection implements SessionRole {
 
   async serve(): Promise<void> {
     this.#within("head_timeout", this.options.limits.headTimeout);
-    this.session.start([[h2.MAX_CONCURRENT_STREAMS, this.#limits.maxStreams]]);
+    this.session.start([
+      [h2.MAX_CONCURRENT_STREAMS, this.#limits.maxStreams],
+      // RFC 8441 §3: WebSockets, and whatever else goes on where a request was.
+      [h2.ENABLE_CONNECT_PROTOCOL, 1],
+    ]);
     await this.session.run();
     this.#deadline.stop();
   }
@@ -130,7 +134,7 @@ export class Http2Connection implements SessionRole {
       return session.refuse(id, h2.ErrorCode.REFUSED_STREAM);
     }
     const large = block.tooLarge || tooMany(block, options.limits.maxHeaders);
-    const head = large ? null : requestHead(block.fields, false);
+    const head = large ? null : requestHead(block.fields, true);
     if (this.#draining === "no") this.#deadline.stop();
     const stream = new ServerStream(this, id);
     if (head === null) {

@@ -174,10 +174,14 @@ Deno.test("openHttp2() resets malformed requests and serves the next one", async
     "two content-lengths": [...GET, "content-length", "0", "content-length", "0"],
     "bad content-length": [...GET, "content-length", "+0"],
     "CONNECT with :path": pseudo(":method", "CONNECT"),
-    "extended CONNECT, which was not offered": [
+    ":protocol without CONNECT": [":protocol", "websocket", ...GET],
+    "extended CONNECT without :path": [
       ":protocol",
       "websocket",
-      ...pseudo(":method", "CONNECT"),
+      ":method",
+      "CONNECT",
+      ":authority",
+      "a.test",
     ],
   };
   // Literals that the encoder of the test would not write.

@@ -24,6 +24,8 @@ export class ServerStream implements StreamOwner, BodySource {
   /** `Expect: 100-continue`, and nothing was said to it yet. */
   #expectContinue = false;
   #answering = false;
+  /** After a 101 to an extended CONNECT: both directions go on, each to its own end. */
+  #tunnel = false;
   /** Of waiting for the request's body. */
   #silence: Deadline | null = null;
 
@@ -48,6 +50,7 @@ export class ServerStream implements StreamOwner, BodySource {
       this.#expectContinue = head.expectContinue;
     }
     stream.body = this.#body = body;
+    const tunnel = head.protocol !== "" && body !== null;
     const request: InboundRequest = {
       connection: info,
       method: head.method,
@@ -55,8 +58,9 @@ export class ServerStream implements StreamOwner, BodySource {
       authority: head.authority,
       httpVersion: "2",
       headers: head.headers,
-      body,
-      upgrade: null,
+      // What follows an extended CONNECT is no body of a request (RFC 8441 §4).
+      body: tunnel ? null : body,
+      upgrade: tunnel ? { protocol: head.protocol, input: body! } : null,
       onAbort: null,
     };
     this.#request = request;
@@ -92,6 +96,7 @@ export class ServerStream implements StreamOwner, BodySource {
 
   ended(): void {
     this.#body?.end();
+    if (this.#tunnel && this.#stream.localClosed) this.#finish(undefined);
   }
 
   failed(failure: StreamFailure): void {
@@ -120,6 +125,8 @@ export class ServerStream implements StreamOwner, BodySource {
 
   waits(waiting: boolean): void {
     if (!waiting) return this.#silence?.stop();
+    // Who carries a tunnel knows how long it may be silent.
+    if (this.#tunnel) return;
     const { options, session } = this.#connection;
     if (this.#expectContinue) {
       this.#expectContinue = false;
@@ -157,6 +164,7 @@ export class ServerStream implements StreamOwner, BodySource {
     const stream = this.#stream;
     const { options, session } = this.#connection;
     const { body } = response;
+    if (response.upgrade !== "" && body !== null && "read" in body) return this.#switch(body);
     const bodyless = this.#request!.method === "HEAD" || response.status === 204 ||
       response.status === 304;
     const endStream = bodyless || body === null ||
@@ -175,13 +183,26 @@ export class ServerStream implements StreamOwner, BodySource {
     };
   }
 
+  /** RFC 8441 §4: what HTTP/1.1 calls 101 is a 200 here, and neither direction has a length. */
+  #switch(output: BodyReader): void {
+    this.#tunnel = true;
+    const { session, options } = this.#connection;
+    const { headers } = this.#response!;
+    const extra = headers.includes("date") ? [] : ["date", options.date()];
+    const fields = { pseudo: [":status", "200"], list: headers, dropLength: true, extra };
+    session.sender.headers(this.#stream, fields, false);
+    void this.#pass(output);
+  }
+
   /** Sends a body as it comes, at the client's pace. */
   async #pass(body: BodyReader): Promise<void> {
     const stream = this.#stream;
     const { sender } = this.#connection.session;
     try {
       await sendBody({ sender, stream }, body, (octets) => this.#bytes += octets);
-      if (stream.localClosed) this.#sent();
+      if (!stream.localClosed) return;
+      if (!this.#tunnel) this.#sent();
+      else if (stream.remoteClosed) this.#finish(undefined);
     } catch (error) {
       this.#broken(error);
     }

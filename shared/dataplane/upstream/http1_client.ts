@@ -18,6 +18,8 @@ export interface Http1ClientOptions {
   deadlines?: Deadlines;
   /** Called for every request that is sent a second time. */
   onRetry?: () => void;
+  /** Called when an address takes no more requests, once until it does again. */
+  onBreakerOpen?: () => void;
   /** Opens a connection; tests replace it. */
   connect?: (address: string, port: number, signal: AbortSignal) => Promise<UpstreamConn>;
 }
@@ -59,6 +61,7 @@ export class Http1Client {
         clock: this.#clock,
         connect: this.#options.connect ?? connectEndpoint,
         onRetry: this.#options.onRetry ?? (() => {}),
+        onBreakerOpen: this.#options.onBreakerOpen ?? (() => {}),
         onEmpty: () => {
           if (this.#pools.get(key) === created) this.#pools.delete(key);
         },

@@ -22,6 +22,8 @@ export interface Http2ClientOptions {
   deadlines?: Deadlines;
   /** Called for every request that is sent a second time. */
   onRetry?: () => void;
+  /** Called when an address takes no more requests, once until it does again. */
+  onBreakerOpen?: () => void;
 }
 
 /** Pools by address; shared by all scopes, since plaintext carries no identity. */
@@ -79,6 +81,7 @@ export class Http2Client {
       clock: clock ?? systemClock,
       connect: connectStream,
       onRetry: onRetry ?? (() => {}),
+      onBreakerOpen: this.#options.onBreakerOpen ?? (() => {}),
       onEmpty: () => {
         if (this.#pools.get(key) === pool) this.#pools.delete(key);
       },

@@ -1,4 +1,5 @@
 /** The HTTP/2 connections to one address: as few as carry what is asked. */
+import { Breaker } from "./breaker.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Http2Limits } from "../http2/limits.ts";
 import type { Limits } from "../request/limits.ts";
@@ -21,6 +22,8 @@ export interface Http2PoolOptions {
   connect(address: string, port: number, signal: AbortSignal): Promise<ByteStream>;
   /** Called for every exchange that is sent a second time. */
   onRetry(): void;
+  /** The queue is full; called once until there is room again. */
+  onBreakerOpen(): void;
   /** Nothing is open or waiting any more. */
   onEmpty(): void;
 }
@@ -39,10 +42,12 @@ export class Http2Pool implements Http2Owner, ExchangeCarrier {
   readonly #open = new Set<Http2Upstream>();
   readonly #connecting = new Set<AbortController>();
   readonly #waiting = new Set<Exchange>();
+  readonly #breaker: Breaker;
   #retired = false;
 
   constructor(options: Http2PoolOptions) {
     this.#options = options;
+    this.#breaker = new Breaker(() => options.onBreakerOpen());
     this.limits = options.limits;
     this.http2 = options.http2;
     this.deadlines = options.deadlines;
@@ -67,8 +72,10 @@ export class Http2Pool implements Http2Owner, ExchangeCarrier {
     }
     if (this.#waiting.size >= this.limits.maxPendingRequests) {
       const { address, port } = this.#options;
+      this.#breaker.refused();
       return exchange.fail(new UpstreamError("overflow", `${address}:${port}: queue is full`));
     }
+    this.#breaker.taken();
     exchange.carrier = this;
     exchange.waitingFor = this.#full() ? "overflow" : "connect_timeout";
     this.#waiting.add(exchange);

@@ -1,4 +1,5 @@
 /** The connections to one address, reused last in, first out: the busiest stay warm. */
+import { Breaker } from "./breaker.ts";
 import type { UpstreamConn } from "./connect.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Limits } from "../request/limits.ts";
@@ -19,6 +20,8 @@ export interface PoolOptions {
   connect(address: string, port: number, signal: AbortSignal): Promise<UpstreamConn>;
   /** Called for every exchange that is sent a second time. */
   onRetry(): void;
+  /** The queue is full; called once until there is room again. */
+  onBreakerOpen(): void;
   /** Nothing is open or waiting any more. */
   onEmpty(pool: AddressPool): void;
 }
@@ -40,6 +43,7 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
   readonly #waiting = new Set<Exchange>();
   readonly #connecting = new Set<AbortController>();
   readonly #sweep: Deadline;
+  readonly #breaker: Breaker;
   /** No endpoint set names this address any more: nothing idle is kept. */
   #retired = false;
 
@@ -50,6 +54,7 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
     this.limits = options.limits;
     this.deadlines = options.deadlines;
     this.#sweep = new Deadline(() => this.#closeIdle());
+    this.#breaker = new Breaker(() => options.onBreakerOpen());
   }
 
   /** Open connections, those being opened included. */
@@ -155,9 +160,11 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
   #enqueue(exchange: Exchange): void {
     const full = this.open >= this.limits.maxUpstreamConnections;
     if (full && this.#waiting.size >= this.limits.maxPendingRequests) {
+      this.#breaker.refused();
       exchange.fail(new UpstreamError("overflow", `${this.address}:${this.port}: queue is full`));
       return;
     }
+    this.#breaker.taken();
     exchange.carrier = this;
     exchange.waitingFor = full ? "overflow" : "connect_timeout";
     this.#waiting.add(exchange);

@@ -1,3 +1,4 @@
+import { Breaker } from "./breaker.ts";
 import { assertEquals } from "@std/assert";
 import { DEFAULT_LIMITS } from "../request/limits.ts";
 import { UpstreamError } from "./errors.ts";
@@ -107,4 +108,15 @@ Deno.test("Exchange.abort() ends an exchange and its connection", async () => {
     exchange.abort(new UpstreamError("aborted", "test"));
     assertEquals(await failure(exchange), "aborted");
   });
+});
+
+Deno.test("Breaker counts when it opens, not what it refuses", () => {
+  let opens = 0;
+  const breaker = new Breaker(() => opens++);
+  breaker.refused();
+  breaker.refused();
+  assertEquals(opens, 1);
+  breaker.taken();
+  breaker.refused();
+  assertEquals(opens, 2);
 });

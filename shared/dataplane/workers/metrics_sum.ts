@@ -2,6 +2,10 @@
 import { AggregatorRegistry, Registry } from "prom-client";
 import type { MetricData } from "../observe/metrics.ts";
 
+/** Series of the metric with labels per route: the bound of one proxy, whatever its workers have. */
+const MAX_REQUEST_SERIES = 2000;
+const REQUESTS = "lgw_proxy_requests_total";
+
 /**
  * Sums counters and histograms, and takes of a gauge what its `aggregator` says. The result is
  * Prometheus text (format 0.0.4) with its content type.
@@ -9,6 +13,35 @@ import type { MetricData } from "../observe/metrics.ts";
 export async function sumMetrics(
   parts: readonly MetricData[][],
 ): Promise<{ contentType: string; text: string }> {
-  const sum = AggregatorRegistry.aggregate([...parts]);
+  const sum = AggregatorRegistry.aggregate(bounded(parts));
   return { contentType: Registry.PROMETHEUS_CONTENT_TYPE, text: await sum.metrics() };
+}
+
+/**
+ * Every worker keeps within the bound, but two may have met different routes: what is beyond it is
+ * counted together, under `__other__` and by code, as a worker does it.
+ */
+function bounded(parts: readonly MetricData[][]): MetricData[][] {
+  const kept = new Set<string>();
+  return parts.map((metrics) =>
+    metrics.map((metric) => {
+      if (metric.name !== REQUESTS) return metric;
+      return {
+        ...metric,
+        values: metric.values.map((sample) => {
+          const key = JSON.stringify(sample.labels);
+          if (kept.has(key) || kept.size < MAX_REQUEST_SERIES) {
+            kept.add(key);
+            return sample;
+          }
+          const labels = Object.fromEntries(
+            Object.entries(sample.labels).map((
+              [name, value],
+            ) => [name, name.startsWith("code") ? value : "__other__"]),
+          );
+          return { ...sample, labels };
+        }),
+      };
+    })
+  );
 }

@@ -13,6 +13,7 @@ export interface WorkerConfig {
   /** Its share of the process's file descriptors; absent = not known. */
   openFiles?: number;
   accessLog: boolean;
+  tracing: boolean;
   log: { component: string; level: LogLevel; fields: LogFields };
 }
 

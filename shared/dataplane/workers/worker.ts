@@ -7,6 +7,7 @@ import { ResourceMap } from "../../snapshot/resource_map.ts";
 import type { Resource } from "../../snapshot/schema.ts";
 import type { Swap } from "../apply/types.ts";
 import { DataPlane } from "../data_plane.ts";
+import { requestTracer } from "../observe/tracer.ts";
 import { AccessLog } from "../observe/access_log.ts";
 import type {
   Command,
@@ -137,8 +138,9 @@ function serveWorker(port: Port): void {
         port.postMessage({ kind: "accessLog", bytes });
       }),
   };
-  const start = ({ bindAddress, limits, openFiles, accessLog, log: options }: WorkerConfig) => {
-    const log = createLogger(options);
+  const start = (config: WorkerConfig) => {
+    const { bindAddress, limits, openFiles, accessLog, tracing } = config;
+    const log = createLogger(config.log);
     surviveUncaught(log);
     const plane = new DataPlane({
       bindAddress,
@@ -148,6 +150,7 @@ function serveWorker(port: Port): void {
       random: Math.random,
       log,
       ...(openFiles === undefined ? {} : { openFiles }),
+      ...(tracing ? { tracer: requestTracer() } : {}),
       accessLog: accessLog ? new AccessLog({ sink }) : null,
     });
     host = new WorkerHost(plane, (state) => port.postMessage({ kind: "state", state }));

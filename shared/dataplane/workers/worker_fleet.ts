@@ -33,6 +33,8 @@ export interface WorkerFleetOptions {
   logging: { component: string; level: LogLevel; fields: LogFields };
   /** Null: no access log. */
   accessLog: AccessLogSink | null;
+  /** Default false. */
+  tracing?: boolean;
 }
 
 /** Milliseconds; a compile of everything is the longest that a worker is busy. */
@@ -160,8 +162,11 @@ export class WorkerFleet implements DataPlaneHost {
   }
 
   async dump(): Promise<Record<string, unknown>> {
-    const workers = await this.#all((link) => link.ask({ kind: "dump" }));
-    return { workers };
+    const dumps = await this.#all((link) => link.ask({ kind: "dump" }));
+    const [first] = dumps as Record<string, unknown>[];
+    // All serve the same; what differs is who holds which connections.
+    const workers = dumps.map((dump) => (dump as Record<string, unknown>).connections);
+    return { ...first, workers };
   }
 
   /** Ends a worker as if it had ended by itself, which starts it again. */
@@ -270,6 +275,7 @@ export class WorkerFleet implements DataPlaneHost {
         limits: { ...limits, maxConnections },
         ...(openFiles === undefined ? {} : { openFiles: Math.floor(openFiles / workers) }),
         accessLog: accessLog !== null,
+        tracing: this.#options.tracing ?? false,
         log: { ...logging, level: this.#logLevel, fields },
       },
     });

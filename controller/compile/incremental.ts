@@ -4,12 +4,12 @@
  * makes dirty what read it; results are merged into scopes, endpoint sets, certificates, statuses
  * and diagnostics.
  */
-import { DEFAULT_CONTROLLER_NAME } from "../shared/config/settings.ts";
-import type { EndpointSet } from "../shared/snapshot/schema.ts";
-import { ResourceMap } from "../shared/snapshot/resource_map.ts";
-import { type AttachPoint, sameAttachPoint } from "./attach/attach_point.ts";
-import type { ResolvedBackend } from "./attach/backends.ts";
-import type { CertificateCache } from "./attach/certificates.ts";
+import { DEFAULT_CONTROLLER_NAME } from "../../shared/config/settings.ts";
+import type { EndpointSet } from "../../shared/snapshot/schema.ts";
+import { ResourceMap } from "../../shared/snapshot/resource_map.ts";
+import { type AttachPoint, sameAttachPoint } from "../attach/attach_point.ts";
+import type { ResolvedBackend } from "../attach/backends.ts";
+import type { CertificateCache } from "../attach/certificates.ts";
 import {
   type CompileOptions,
   type CompileResult,
@@ -24,19 +24,19 @@ import {
   compileGateway,
   compileRoute,
   type Diagnostic,
-} from "./compile_object.ts";
-import { sameBackend, ScopeAssembly } from "./compile_scope.ts";
-import { SharedValues } from "./compile_shared.ts";
-import { type ResultChange, Stage } from "./compile_stage.ts";
-import { Draft } from "./compile_draft.ts";
-import { endpointSet } from "./model/endpoints.ts";
-import { objectKey } from "./model/objects.ts";
-import { certificateParts, listenerPorts, type RouteParts } from "./model/scope.ts";
-import type { CertificateMaterial, ScopeContent } from "./publish/types.ts";
-import type { DesiredStatus } from "./status/desired.ts";
-import { expiredCertificates, gatewayStatus } from "./status/gateway.ts";
-import { type Reads, readsOf, recordReads, References } from "./store/references.ts";
-import { StoredView } from "./store/view.ts";
+} from "./object.ts";
+import { sameBackend, ScopeAssembly } from "./scope.ts";
+import { SharedValues } from "./shared_values.ts";
+import { type ResultChange, Stage, type StageObserver } from "./stage.ts";
+import { Draft } from "./draft.ts";
+import { endpointSet } from "../model/endpoints.ts";
+import { objectKey } from "../model/objects.ts";
+import { certificateParts, listenerPorts, type RouteParts } from "../model/scope.ts";
+import type { CertificateMaterial, ScopeContent } from "../publish/types.ts";
+import type { DesiredStatus } from "../status/desired.ts";
+import { expiredCertificates, gatewayStatus } from "../status/gateway.ts";
+import { type Reads, readsOf, recordReads, References } from "../store/references.ts";
+import { StoredView } from "../store/view.ts";
 
 /** What a route reads of a Gateway and a Gateway of its class, as the name of a read. */
 const decisionOf = (key: string) => `decision of ${key}`;
@@ -55,23 +55,38 @@ export interface IncrementalResult extends CompileResult {
 export class IncrementalCompiler {
   readonly #controllerName: string;
   readonly #cache: CertificateCache;
+  readonly #observer: StageObserver | undefined;
   #state: CompilerState | undefined;
 
-  constructor(options: Pick<CompileOptions, "controllerName" | "certificateCache"> = {}) {
+  constructor(
+    options: Pick<CompileOptions, "controllerName" | "certificateCache"> & {
+      observer?: StageObserver;
+    } = {},
+  ) {
+    this.#observer = options.observer;
     this.#controllerName = options.controllerName ?? DEFAULT_CONTROLLER_NAME;
     this.#cache = options.certificateCache ?? new WeakMap();
   }
 
   /** What `compile(view, fleet)` gives; the same object when nothing is different. */
   compile(view: StoredView, fleet: FleetContext = {}): IncrementalResult {
-    const state = this.#state ??
-      new CompilerState({ controllerName: this.#controllerName, cache: this.#cache });
+    const state = this.#state ?? new CompilerState({
+      controllerName: this.#controllerName,
+      cache: this.#cache,
+      ...(this.#observer === undefined ? {} : { observer: this.#observer }),
+    });
     // A fault in the middle leaves results of two views behind: then all is compiled anew.
     this.#state = undefined;
     const result = state.update(view, fleet);
     this.#state = state;
     return result;
   }
+}
+
+interface CompilerOptions {
+  controllerName: string;
+  cache: CertificateCache;
+  observer?: StageObserver;
 }
 
 class CompilerState {
@@ -94,12 +109,15 @@ class CompilerState {
     diagnostics: ResourceMap.from<Diagnostic>([]),
   };
 
-  constructor({ controllerName, cache }: { controllerName: string; cache: CertificateCache }) {
+  constructor({ controllerName, cache, observer }: CompilerOptions) {
+    const observed = observer === undefined ? {} : { observer };
     this.#classes = new Stage({
+      ...observed,
       kind: "GatewayClass",
       make: (gatewayClass) => compileClass(gatewayClass, controllerName),
     });
     this.#gateways = new Stage({
+      ...observed,
       kind: "Gateway",
       make: (gateway, { view, reads }) => {
         const classes = { get: (name: string) => this.#classDecision(name, reads) };
@@ -107,6 +125,7 @@ class CompilerState {
       },
     });
     this.#routes = new Stage({
+      ...observed,
       kind: "HTTPRoute",
       make: (route, { view, reads }) => {
         const gateways = { get: (name: string) => this.#attachPoint(name, reads) };

@@ -2,9 +2,9 @@
  * The results of one kind of object, from one compile to the next: an object is looked at again
  * when it changed itself, or when something did that was read for it.
  */
-import type { Kind, ObjectByKind } from "./model/objects.ts";
-import { type Reads, recordReads, References } from "./store/references.ts";
-import type { ClusterView, StoredView } from "./store/view.ts";
+import type { Kind, ObjectByKind } from "../model/objects.ts";
+import { type Reads, recordReads, References } from "../store/references.ts";
+import type { ClusterView, StoredView } from "../store/view.ts";
 
 /** A result as it was and as it is; absent = there is none. */
 export interface ResultChange<R> {
@@ -14,10 +14,19 @@ export interface ResultChange<R> {
   after: R | undefined;
 }
 
+/** Told how much work there was; has no influence on results. */
+export interface StageObserver {
+  /** Monotonic milliseconds. */
+  now(): number;
+  /** So many objects of a kind were decided anew, in so many milliseconds. */
+  decided(kind: Kind, work: { count: number; milliseconds: number }): void;
+}
+
 export interface StageOptions<K extends Kind, R> {
   kind: K;
   /** Reads through `view` are recorded; what else is read has to be told to `reads`. */
   make: (object: ObjectByKind[K], context: { view: ClusterView; reads: Reads }) => R | undefined;
+  observer?: StageObserver;
 }
 
 export class Stage<K extends Kind, R> {
@@ -40,8 +49,10 @@ export class Stage<K extends Kind, R> {
 
   /** Brings the results up to a view in which the answers of the `touched` reads are new. */
   update(view: StoredView, touched: ReadonlySet<string>): ResultChange<R>[] {
+    const { kind, observer } = this.#options;
+    const began = observer?.now() ?? 0;
     const due = this.#references.readersOf(touched);
-    const own = `${this.#options.kind}/`;
+    const own = `${kind}/`;
     for (const name of touched) if (name.startsWith(own)) due.add(name);
     const changes: ResultChange<R>[] = [];
     for (const key of due) {
@@ -50,6 +61,9 @@ export class Stage<K extends Kind, R> {
       if (after === undefined) this.#results.delete(key);
       else this.#results.set(key, after);
       if (before !== after) changes.push({ key, before, after });
+    }
+    if (observer !== undefined && due.size > 0) {
+      observer.decided(kind, { count: due.size, milliseconds: observer.now() - began });
     }
     return changes;
   }
