@@ -6,6 +6,7 @@ import type { StatusReport } from "../../controller/status_report.ts";
 import { fetchJson } from "../../shared/lib/fetch_json.ts";
 import { GATEWAY_KEY } from "./manifests.ts";
 import { eventually } from "./wait.ts";
+import type { WaitOptions } from "./wait.ts";
 
 export interface GatewayOptions extends
   Pick<
@@ -33,7 +34,7 @@ export interface GatewayUnderTest {
   /** The same of the controller. */
   controllerMetrics(): Promise<Map<string, number>>;
   /** Resolves when every proxy says that it is ready. */
-  ready(): Promise<void>;
+  ready(options?: WaitOptions): Promise<void>;
 }
 
 const LOG_LINES = 60;
@@ -82,7 +83,7 @@ async function runGateway(
       status: () => statusOf(stack),
       metrics: (proxy = 0) => metricsOf(adminOfProxy(stack, proxy)),
       controllerMetrics: () => metricsOf(stack.adminOf(stack.controller)),
-      ready: () => allReady(stack),
+      ready: (wait) => allReady(stack, wait),
     });
   } catch (error) {
     console.error(log.join("\n"));
@@ -127,14 +128,14 @@ async function metricsOf(admin: string): Promise<Map<string, number>> {
   );
 }
 
-async function allReady(stack: Stack): Promise<void> {
+async function allReady(stack: Stack, wait: WaitOptions = {}): Promise<void> {
   for (const [index, proxy] of stack.proxies.entries()) {
     await eventually(`proxy-${index} is ready`, async () => {
       const response = await fetch(`${stack.adminOf(proxy)}/readyz`);
       const text = await response.text();
       if (!response.ok) throw new Error(text);
       return true;
-    });
+    }, wait);
   }
 }
 

@@ -141,7 +141,7 @@ Deno.test("backends over h2c that break off, lie or stay silent: a clean error, 
   try {
     await withHostileRig({
       port: PORTS.hostileHttp2 + 2,
-      limits: { responseIdleTimeout: 1_500 },
+      limits: { responseIdleTimeout: 2_500 },
       origins: Object.fromEntries(
         Object.entries(origins).map(([name, { port }]) => [name, { port, protocol: "h2c" }]),
       ),

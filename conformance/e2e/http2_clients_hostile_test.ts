@@ -148,7 +148,7 @@ Deno.test("clients that abuse HTTP/2 are cut off or outlived, and nobody else no
   try {
     await withHostileRig({
       port: PORTS.hostileHttp2,
-      limits: { responseIdleTimeout: 1_500 },
+      limits: { responseIdleTimeout: 2_500 },
       origins,
     }, async (rig) => {
       for (const [way, target] of rig.targets) {
