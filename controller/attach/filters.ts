@@ -91,6 +91,8 @@ function decideFilter(filter: RouteFilter, { field, backend }: FilterPlace): Ver
     case "URLRewrite":
       return pathVerdict(filter.urlRewrite?.path, `${field}.urlRewrite.path`);
     case "RequestMirror":
+      // Where it goes is a reference like any other: attach/backends.ts, told by ResolvedRefs.
+      return OK;
     case "CORS":
       return unsupported(`${field}.type`, `${filter.type} is not supported; remove the filter`);
     case "ExtensionRef": {

@@ -10,10 +10,13 @@ import type {
   PathRewrite,
   ValueMatch,
 } from "../../shared/snapshot/schema.ts";
+import type { SnapshotFeature } from "../../shared/snapshot/features.ts";
+import type { BackendDecision } from "../attach/backends.ts";
 import type { RouteDecision, RuleDecision } from "../attach/routes.ts";
 import type {
   HeaderModifierSpec,
   HeaderPair,
+  MirrorSpec,
   NamedMatch,
   PathModifier,
   RouteFilter,
@@ -28,17 +31,30 @@ export function httpRouteResource(
   decision: RouteDecision,
   listeners: Iterable<string>,
 ): HttpRouteResource {
-  const { route, rules } = decision;
+  const { route } = decision;
+  const rules = decision.rules.filter(({ content }) => content.ok).map(httpRule);
+  const requires = requiredFeatures(rules);
   return {
     kind: "httproute",
+    ...(requires.length === 0 ? {} : { requires }),
     created: route.meta.created,
     listeners: [...new Set(listeners)].sort(),
     hostnames: sortedHostnames(route.spec.hostnames ?? []),
-    rules: rules.filter(({ content }) => content.ok).map(httpRule),
+    rules,
   };
 }
 
-function httpRule({ rule, backends }: RuleDecision): HttpRule {
+/** What a reader must know to serve these rules as they are meant, sorted. */
+function requiredFeatures(rules: readonly HttpRule[]): SnapshotFeature[] {
+  const needed = new Set<SnapshotFeature>();
+  for (const { filters, backends } of rules) {
+    const all = [filters, ...backends.map((backend) => backend.filters ?? [])].flat();
+    for (const { type } of all) if (type === "mirror") needed.add(type);
+  }
+  return [...needed].sort();
+}
+
+function httpRule({ rule, mirrors, backends }: RuleDecision): HttpRule {
   const timeouts = rule.timeouts;
   const matches = rule.matches.length > 0
     ? rule.matches
@@ -46,9 +62,9 @@ function httpRule({ rule, backends }: RuleDecision): HttpRule {
   return {
     ...(rule.name === undefined ? {} : { name: rule.name }),
     matches: matches.map(httpMatch),
-    filters: (rule.filters ?? []).flatMap(httpFilter),
-    backends: backends.map(({ ref, decision }): HttpBackend => {
-      const filters = (ref.filters ?? []).flatMap(httpFilter);
+    filters: httpFilters(rule.filters, mirrors),
+    backends: backends.map(({ ref, decision, mirrors }): HttpBackend => {
+      const filters = httpFilters(ref.filters, mirrors);
       return {
         weight: ref.weight,
         ...(decision.ok ? { cluster: decision.cluster } : { error: decision.reason }),
@@ -84,6 +100,32 @@ function valueMatches(
     if (!out.has(key)) out.set(key, { name: key, value });
   }
   return [...out.values()];
+}
+
+/** `mirrors`: where the RequestMirror filters among them go, in their order. */
+function httpFilters(
+  filters: readonly RouteFilter[] | undefined,
+  mirrors: readonly BackendDecision[],
+): HttpFilter[] {
+  let mirror = 0;
+  return (filters ?? []).flatMap((filter) =>
+    filter.requestMirror === undefined
+      ? httpFilter(filter)
+      : mirrorFilter(filter.requestMirror, mirrors[mirror++])
+  );
+}
+
+/** A reference that does not resolve is dropped (HTTPRequestMirrorFilter.backendRef). */
+function mirrorFilter(spec: MirrorSpec, to: BackendDecision | undefined): HttpFilter[] {
+  if (to === undefined || !to.ok) return [];
+  const share = spec.percent === undefined
+    ? spec.fraction
+    : { numerator: spec.percent, denominator: 100 };
+  return [{
+    type: "mirror",
+    cluster: to.cluster,
+    ...(share === undefined ? {} : { share: { ...share } }),
+  }];
 }
 
 function httpFilter(filter: RouteFilter): HttpFilter[] {

@@ -149,6 +149,22 @@ export interface RewriteSpec {
   path?: PathModifier;
 }
 
+/** Which object a reference to a backend names. */
+export interface BackendTarget {
+  group: string;
+  kind: string;
+  name: string;
+  namespace?: string;
+  port?: number;
+}
+
+export interface MirrorSpec {
+  backendRef: BackendTarget;
+  /** At most one of the two; neither = every request. */
+  percent?: number;
+  fraction?: { numerator: number; denominator: number };
+}
+
 export type FilterType =
   | "RequestHeaderModifier"
   | "ResponseHeaderModifier"
@@ -165,17 +181,12 @@ export interface RouteFilter {
   responseHeaderModifier?: HeaderModifierSpec;
   requestRedirect?: RedirectSpec;
   urlRewrite?: RewriteSpec;
-  requestMirror?: Json;
+  requestMirror?: MirrorSpec;
   extensionRef?: { group: string; kind: string; name: string };
   cors?: Json;
 }
 
-export interface BackendRef {
-  group: string;
-  kind: string;
-  name: string;
-  namespace?: string;
-  port?: number;
+export interface BackendRef extends BackendTarget {
   weight: number;
   filters?: RouteFilter[];
 }

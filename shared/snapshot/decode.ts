@@ -128,6 +128,7 @@ function checkFilter(value: unknown, path: string): void {
     "responseHeaders",
     "redirect",
     "rewrite",
+    "mirror",
   ]);
   switch (form) {
     case "requestHeaders":
@@ -147,9 +148,19 @@ function checkFilter(value: unknown, path: string): void {
       optional(filter, "hostname", (v) => checkHost(v, `${path}.hostname`));
       optional(filter, "path", (v) => checkPathRewrite(v, `${path}.path`));
       break;
+    case "mirror":
+      asText(filter["cluster"], `${path}.cluster`);
+      optional(filter, "share", (v) => checkShare(v, `${path}.share`));
+      break;
     default:
       form satisfies never;
   }
+}
+
+function checkShare(value: unknown, path: string): void {
+  const share = asObject(value, path);
+  const max = asInteger(share["denominator"], `${path}.denominator`, { min: 1 });
+  asInteger(share["numerator"], `${path}.numerator`, { max });
 }
 
 function checkPathRewrite(value: unknown, path: string): void {

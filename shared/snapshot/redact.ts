@@ -51,6 +51,7 @@ function redactFilter(filter: HttpFilter): HttpFilter {
       };
     case "redirect":
     case "rewrite":
+    case "mirror":
       return filter;
   }
 }

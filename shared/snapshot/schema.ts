@@ -123,11 +123,21 @@ export interface RewriteFilter {
   path?: PathRewrite;
 }
 
+/** Sends a copy of requests to one endpoint of a cluster and ignores its answers. */
+export interface MirrorFilter {
+  type: "mirror";
+  /** Id of a cluster of the same snapshot. A reference that does not resolve gives no filter. */
+  cluster: string;
+  /** Numerator ≤ denominator; absent = every request. */
+  share?: { numerator: number; denominator: number };
+}
+
 export type HttpFilter =
   | RequestHeadersFilter
   | ResponseHeadersFilter
   | RedirectFilter
-  | RewriteFilter;
+  | RewriteFilter
+  | MirrorFilter;
 
 /** One backendRef with its share of the rule's requests. */
 export interface HttpBackend {

@@ -4,6 +4,7 @@ import type { RequestHead } from "../upstream/request_head.ts";
 import { COLLECT_BYTES, collectBody, CountedBody, RequestBodyError } from "./body.ts";
 import { RequestFailure } from "./failures.ts";
 import type { RequestCore } from "./handle.ts";
+import type { Mirrors } from "./mirror.ts";
 import { noteUpstream } from "./span.ts";
 import type { RequestRecord } from "./record.ts";
 import type { BackendPlan, RulePlan } from "./rule_plan.ts";
@@ -13,6 +14,7 @@ interface ForwardOptions {
   head: RequestHead;
   plan: RulePlan;
   backend: BackendPlan;
+  mirrors: Mirrors;
 }
 
 /**
@@ -36,11 +38,14 @@ export async function forward(
     record.startDeadline(core.upstream.deadlines, rule.requestTimeout);
   }
   const source = record.request.body;
-  const body = source === null ? null : await prepareBody(core, record, source);
+  let body = source === null ? null : await prepareBody(core, record, source);
   if (record.ended !== null) throw record.ended;
 
+  const { head, mirrors } = options;
+  for (const targets of [rule.mirrors, backend.mirrors]) {
+    if (targets.length > 0) body = mirrors.start(targets, { head, body });
+  }
   const sentAt = core.clock.monotonic();
-  const { head } = options;
   const client = backend.protocol === "h2c" ? core.upstreamHttp2 : core.upstream;
   const exchange = client.exchange(endpoint, { ...head, body });
   record.exchange = exchange;

@@ -12,6 +12,7 @@ import { modifyHeaders } from "./filters/header_modifier.ts";
 import { redirectLocation } from "./filters/redirect.ts";
 import { rewriteRequest } from "./filters/rewrite.ts";
 import { forward } from "./forward.ts";
+import { Mirrors } from "./mirror.ts";
 import type { Limits } from "./limits.ts";
 import { outboundHeaders } from "./outbound_headers.ts";
 import { pickBackend } from "./pick_backend.ts";
@@ -43,13 +44,13 @@ export interface RequestCore {
 
 /** Makes the handler that engines call. It never rejects: every failure is an answer. */
 export function createRequestHandler(core: RequestCore): RequestHandler {
-  const plans = new RulePlans(core.stats);
+  const of: Kept = { plans: new RulePlans(core.stats), mirrors: new Mirrors(core) };
   return async (request) => {
     const record = new RequestRecord(request, core);
     if (core.tracer !== null) record.span = startSpan(core.tracer, request);
     request.onAbort = record.aborter();
     try {
-      return await handle(core, plans, record);
+      return await handle(core, of, record);
     } catch (error) {
       request.body?.cancel(error);
       return failureResponse(record, record.ended?.reason ?? failureCause(error));
@@ -57,10 +58,16 @@ export function createRequestHandler(core: RequestCore): RequestHandler {
   };
 }
 
+/** What the handler keeps from request to request. */
+interface Kept {
+  plans: RulePlans;
+  mirrors: Mirrors;
+}
+
 /** Checks → route → filters → pick → forward; each step ends the request by throwing. */
 async function handle(
   core: RequestCore,
-  plans: RulePlans,
+  { plans, mirrors }: Kept,
   record: RequestRecord,
 ): Promise<OutboundResponse> {
   const { request } = record;
@@ -116,7 +123,7 @@ async function handle(
     ...(request.upgrade === null ? {} : { upgrade: request.upgrade.protocol }),
   };
   if (isExtendedConnect(request)) addWebSocketKey(head.headers, core.random);
-  const response = await forward(core, record, { head, plan, backend });
+  const response = await forward(core, record, { head, plan, backend, mirrors });
   for (const filter of backend.filters.responseHeaders) modifyHeaders(response.headers, filter);
   for (const filter of plan.filters.responseHeaders) modifyHeaders(response.headers, filter);
   record.status = response.status;

@@ -92,6 +92,9 @@ function planFilters(filters: readonly HttpFilter[]): FilterPlan {
       case "rewrite":
         rewrite ??= filter;
         break;
+      case "mirror":
+        // With the cluster it names, in the table.
+        break;
     }
   }
   return { requestHeaders, redirect, rewrite, responseHeaders };
