@@ -131,13 +131,18 @@ const backendTarget = fc.record({
   port: fc.constantFrom(80, 81),
 }).map(({ to, ...rest }) => present({ ...to, ...rest }));
 
-const filters = optional(fc.array(
-  fc.record({
-    backendRef: backendTarget,
-    percent: pick<number | undefined>(undefined, 0, 50),
-  }).map(present).map((requestMirror): RouteFilter => ({ type: "RequestMirror", requestMirror })),
-  { maxLength: 2 },
-));
+const mirror = fc.record({
+  backendRef: backendTarget,
+  percent: pick<number | undefined>(undefined, 0, 50),
+}).map(present).map((requestMirror): RouteFilter => ({ type: "RequestMirror", requestMirror }));
+
+const cors = fc.record({
+  allowOrigins: pick<string[] | undefined>(undefined, ["*"], ["https://a.example.com:99999"]),
+  allowCredentials: pick<boolean | undefined>(undefined, true),
+  maxAge: fc.constant(5),
+}).map(present).map((cors): RouteFilter => ({ type: "CORS", cors }));
+
+const filters = optional(fc.array(fc.oneof(mirror, mirror, cors), { maxLength: 2 }));
 
 const backendRef = fc.tuple(backendTarget, fc.constantFrom(0, 1, 5), filters)
   .map(([target, weight, filters]) => present({ ...target, weight, filters }));

@@ -1,5 +1,6 @@
 /** An HTTPRoute as its Gateway's snapshot holds it. */
 import type {
+  CorsFilter,
   HeaderModifier,
   HeaderValue,
   HttpBackend,
@@ -14,6 +15,7 @@ import type { SnapshotFeature } from "../../shared/snapshot/features.ts";
 import type { BackendDecision } from "../attach/backends.ts";
 import type { RouteDecision, RuleDecision } from "../attach/routes.ts";
 import type {
+  CorsSpec,
   HeaderModifierSpec,
   HeaderPair,
   MirrorSpec,
@@ -49,7 +51,7 @@ function requiredFeatures(rules: readonly HttpRule[]): SnapshotFeature[] {
   const needed = new Set<SnapshotFeature>();
   for (const { filters, backends } of rules) {
     const all = [filters, ...backends.map((backend) => backend.filters ?? [])].flat();
-    for (const { type } of all) if (type === "mirror") needed.add(type);
+    for (const { type } of all) if (type === "mirror" || type === "cors") needed.add(type);
   }
   return [...needed].sort();
 }
@@ -129,7 +131,8 @@ function mirrorFilter(spec: MirrorSpec, to: BackendDecision | undefined): HttpFi
 }
 
 function httpFilter(filter: RouteFilter): HttpFilter[] {
-  const { requestHeaderModifier, responseHeaderModifier, requestRedirect, urlRewrite } = filter;
+  const { requestHeaderModifier, responseHeaderModifier, requestRedirect, urlRewrite, cors } =
+    filter;
   if (requestHeaderModifier !== undefined) {
     return [{ type: "requestHeaders", ...headerModifier(requestHeaderModifier) }];
   }
@@ -155,8 +158,24 @@ function httpFilter(filter: RouteFilter): HttpFilter[] {
       ...(path === undefined ? {} : { path: pathRewrite(path) }),
     }];
   }
+  if (cors !== undefined) return [corsFilter(cors)];
   // A rule with any other type is dropped (attach/filters.ts), so it never comes here.
   return [];
+}
+
+/** Names of headers in lower case: they are compared with what an answer has. */
+function corsFilter(cors: CorsSpec): CorsFilter {
+  const lower = (list: readonly string[] | undefined) =>
+    (list ?? []).map((name) => name.toLowerCase());
+  return {
+    type: "cors",
+    allowOrigins: lower(cors.allowOrigins),
+    allowCredentials: cors.allowCredentials ?? false,
+    allowMethods: cors.allowMethods ?? [],
+    allowHeaders: lower(cors.allowHeaders),
+    exposeHeaders: lower(cors.exposeHeaders),
+    maxAge: cors.maxAge,
+  };
 }
 
 function pathRewrite(path: PathModifier): PathRewrite {

@@ -165,6 +165,16 @@ export interface MirrorSpec {
   fraction?: { numerator: number; denominator: number };
 }
 
+export interface CorsSpec {
+  allowOrigins?: string[];
+  allowCredentials?: boolean;
+  allowMethods?: string[];
+  allowHeaders?: string[];
+  exposeHeaders?: string[];
+  /** Seconds. */
+  maxAge: number;
+}
+
 export type FilterType =
   | "RequestHeaderModifier"
   | "ResponseHeaderModifier"
@@ -183,7 +193,7 @@ export interface RouteFilter {
   urlRewrite?: RewriteSpec;
   requestMirror?: MirrorSpec;
   extensionRef?: { group: string; kind: string; name: string };
-  cors?: Json;
+  cors?: CorsSpec;
 }
 
 export interface BackendRef extends BackendTarget {

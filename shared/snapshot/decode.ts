@@ -20,6 +20,7 @@ import type { Resource } from "./schema.ts";
 
 const MAX_PORT = 65_535;
 const MAX_WEIGHT = 1_000_000;
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
  * `value` as the resource `id`.
@@ -129,6 +130,7 @@ function checkFilter(value: unknown, path: string): void {
     "redirect",
     "rewrite",
     "mirror",
+    "cors",
   ]);
   switch (form) {
     case "requestHeaders":
@@ -152,9 +154,32 @@ function checkFilter(value: unknown, path: string): void {
       asText(filter["cluster"], `${path}.cluster`);
       optional(filter, "share", (v) => checkShare(v, `${path}.share`));
       break;
+    case "cors":
+      checkCors(filter, path);
+      break;
     default:
       form satisfies never;
   }
+}
+
+function checkCors(filter: Fields, path: string): void {
+  asList(filter["allowOrigins"], `${path}.allowOrigins`, checkOrigin);
+  asBoolean(filter["allowCredentials"], `${path}.allowCredentials`);
+  for (const name of ["allowMethods", "allowHeaders", "exposeHeaders"]) {
+    asList(filter[name], `${path}.${name}`, checkToken);
+  }
+  asInteger(filter["maxAge"], `${path}.maxAge`);
+}
+
+function checkOrigin(value: unknown, path: string): void {
+  if (!/^(\*|https?:\/\/(\*|(\*\.)?[-.0-9a-z]+)(:[0-9]{1,5})?)$/.test(asText(value, path))) {
+    throw malformed(path, "is not an origin");
+  }
+}
+
+/** RFC 9110 §5.6.2: a method or a header name; `*` is one too. */
+function checkToken(value: unknown, path: string): void {
+  if (!TOKEN.test(asText(value, path))) throw malformed(path, "is not a token");
 }
 
 function checkShare(value: unknown, path: string): void {
@@ -178,7 +203,7 @@ function checkPathRewrite(value: unknown, path: string): void {
 function checkSentHeader(value: unknown, path: string): void {
   checkNamedValue(value, path);
   const { name, value: text } = asObject(value, path);
-  if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(String(name))) {
+  if (!TOKEN.test(String(name))) {
     throw malformed(`${path}.name`, "is not a header name");
   }
   if (!/^[\t\x20-\x7e]*$/.test(String(text))) {

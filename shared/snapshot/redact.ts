@@ -52,6 +52,7 @@ function redactFilter(filter: HttpFilter): HttpFilter {
     case "redirect":
     case "rewrite":
     case "mirror":
+    case "cors":
       return filter;
   }
 }

@@ -132,12 +132,29 @@ export interface MirrorFilter {
   share?: { numerator: number; denominator: number };
 }
 
+/** Cross-origin requests (Fetch standard, HTTP-CORS protocol; Gateway API HTTPCORSFilter). */
+export interface CorsFilter {
+  type: "cors";
+  /** `*`, or `<scheme>://<host>[:<port>]`, lower-case, where the host may begin with `*`. */
+  allowOrigins: string[];
+  allowCredentials: boolean;
+  /** `*` alone, or methods; empty = the header is not sent. */
+  allowMethods: string[];
+  /** `*` alone, or header names; empty = the header is not sent. */
+  allowHeaders: string[];
+  /** Header names, among which `*`; empty = the header is not sent. */
+  exposeHeaders: string[];
+  /** Seconds that a preflight's answer may be kept. */
+  maxAge: number;
+}
+
 export type HttpFilter =
   | RequestHeadersFilter
   | ResponseHeadersFilter
   | RedirectFilter
   | RewriteFilter
-  | MirrorFilter;
+  | MirrorFilter
+  | CorsFilter;
 
 /** One backendRef with its share of the rule's requests. */
 export interface HttpBackend {

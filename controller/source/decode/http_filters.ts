@@ -1,6 +1,7 @@
 /** The filters of an HTTPRoute rule or backendRef, as the schema admitted them. */
 import type {
   BackendTarget,
+  CorsSpec,
   HeaderModifierSpec,
   HeaderPair,
   MirrorSpec,
@@ -10,7 +11,7 @@ import type {
   RouteFilter,
 } from "../../model/objects.ts";
 import {
-  anyJson,
+  boolean,
   type Decoder,
   integer,
   list,
@@ -66,6 +67,15 @@ const mirror = object<MirrorSpec>({
   })),
 });
 
+const cors = object<CorsSpec>({
+  allowOrigins: optional(list(text)),
+  allowCredentials: optional(boolean),
+  allowMethods: optional(list(text)),
+  allowHeaders: optional(list(text)),
+  exposeHeaders: optional(list(text)),
+  maxAge: required(integer(1, INT32)),
+});
+
 export const filters: Decoder<RouteFilter[]> = list(object<RouteFilter>({
   type: required(
     oneOf(
@@ -88,5 +98,5 @@ export const filters: Decoder<RouteFilter[]> = list(object<RouteFilter>({
     kind: required(text),
     name: required(text),
   })),
-  cors: optional(anyJson),
+  cors: optional(cors),
 }));

@@ -50,6 +50,8 @@ export class RequestRecord implements OutboundResponse {
   requestId = "";
   bytesIn = 0;
   streamed: CountedBody | null = null;
+  /** What the route's CORS filter has to say about the answer, whoever gives it. */
+  cors: { answer(headers: HeaderList): void } | null = null;
   exchange: Exchange | null = null;
   /** Null when nobody records. */
   span: Span | null = null;
