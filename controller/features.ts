@@ -40,6 +40,8 @@ const EXTENDED = [
   "HTTPRouteRequestPercentageMirror",
   "HTTPRouteRequestTimeout",
   "HTTPRouteResponseHeaderModification",
+  "HTTPRouteRetryCodes",
+  "HTTPRouteRetryConnectionError",
   "HTTPRouteSchemeRedirect",
 ];
 

@@ -158,6 +158,12 @@ const rule = fc.record({
     { maxLength: 2 },
   ),
   filters,
+  retry: optional(
+    fc.record({
+      attempts: fc.constantFrom(0, 1, 101),
+      codes: pick<number[] | undefined>(undefined, [503, 500]),
+    }).map(present),
+  ),
   backendRefs: fc.array(backendRef, { maxLength: 3 }),
 }).map(present);
 

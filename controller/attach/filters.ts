@@ -20,8 +20,14 @@ export function decideContent(route: HttpRoute): Verdict[] {
   return route.spec.rules.map((rule, index) => decideRule(rule, `spec.rules[${index}]`));
 }
 
+/** The schema has no bound, but a retry multiplies what a failing backend has to bear. */
+const MAX_RETRIES = 100;
+
 function decideRule(rule: RouteRule, field: string): Verdict {
-  if (rule.retry !== undefined) return unsupported(`${field}.retry`, "retries are not supported");
+  if (rule.retry !== undefined && rule.retry.attempts > MAX_RETRIES) {
+    const { attempts } = rule.retry;
+    return unsupported(`${field}.retry.attempts`, `${attempts} is more than ${MAX_RETRIES}`);
+  }
   for (const [index, match] of rule.matches.entries()) {
     const verdict = decideMatch(match, `${field}.matches[${index}]`);
     if (!verdict.ok) return verdict;

@@ -6,6 +6,7 @@ import type {
   HttpBackend,
   HttpFilter,
   HttpMatch,
+  HttpRetry,
   HttpRouteResource,
   HttpRule,
   PathRewrite,
@@ -21,6 +22,7 @@ import type {
   MirrorSpec,
   NamedMatch,
   PathModifier,
+  RetrySpec,
   RouteFilter,
   RouteMatch,
 } from "./objects.ts";
@@ -49,8 +51,9 @@ export function httpRouteResource(
 /** What a reader must know to serve these rules as they are meant, sorted. */
 function requiredFeatures(rules: readonly HttpRule[]): SnapshotFeature[] {
   const needed = new Set<SnapshotFeature>();
-  for (const { filters, backends } of rules) {
+  for (const { filters, backends, retry } of rules) {
     const all = [filters, ...backends.map((backend) => backend.filters ?? [])].flat();
+    if (retry !== undefined) needed.add("retry");
     for (const { type } of all) if (type === "mirror" || type === "cors") needed.add(type);
   }
   return [...needed].sort();
@@ -74,6 +77,15 @@ function httpRule({ rule, mirrors, backends }: RuleDecision): HttpRule {
       };
     }),
     ...(timeouts === undefined ? {} : { timeouts: { ...timeouts } }),
+    ...(rule.retry === undefined ? {} : { retry: httpRetry(rule.retry) }),
+  };
+}
+
+function httpRetry({ attempts, codes, backoff }: RetrySpec): HttpRetry {
+  return {
+    attempts,
+    codes: [...new Set(codes ?? [])].sort((a, b) => a - b),
+    ...(backoff === undefined ? {} : { backoff }),
   };
 }
 

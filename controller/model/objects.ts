@@ -201,6 +201,13 @@ export interface BackendRef extends BackendTarget {
   filters?: RouteFilter[];
 }
 
+export interface RetrySpec {
+  codes?: number[];
+  attempts: number;
+  /** Milliseconds. */
+  backoff?: number;
+}
+
 export interface RouteRule {
   name?: string;
   matches: RouteMatch[];
@@ -208,7 +215,7 @@ export interface RouteRule {
   backendRefs?: BackendRef[];
   /** Milliseconds. */
   timeouts?: { request?: number; backendRequest?: number };
-  retry?: Json;
+  retry?: RetrySpec;
 }
 
 export interface HttpRoute {

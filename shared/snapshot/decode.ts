@@ -20,6 +20,7 @@ import type { Resource } from "./schema.ts";
 
 const MAX_PORT = 65_535;
 const MAX_WEIGHT = 1_000_000;
+const MAX_RETRIES = 100;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
@@ -89,11 +90,19 @@ function checkRule(value: unknown, path: string): void {
   if (matches.length === 0) throw malformed(`${path}.matches`, "must not be empty");
   asList(rule["filters"], `${path}.filters`, checkFilter);
   asList(rule["backends"], `${path}.backends`, checkBackend);
+  optional(rule, "retry", (v) => checkRetry(v, `${path}.retry`));
   optional(rule, "timeouts", (v) => {
     const timeouts = asObject(v, `${path}.timeouts`);
     optional(timeouts, "request", (t) => asInteger(t, `${path}.timeouts.request`));
     optional(timeouts, "backendRequest", (t) => asInteger(t, `${path}.timeouts.backendRequest`));
   });
+}
+
+function checkRetry(value: unknown, path: string): void {
+  const retry = asObject(value, path);
+  asInteger(retry["attempts"], `${path}.attempts`, { max: MAX_RETRIES });
+  asList(retry["codes"], `${path}.codes`, (v, at) => asInteger(v, at, { min: 400, max: 599 }));
+  optional(retry, "backoff", (v) => asInteger(v, `${path}.backoff`));
 }
 
 function checkMatch(value: unknown, path: string): void {

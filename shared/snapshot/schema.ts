@@ -55,6 +55,17 @@ export interface HttpRule {
   /** Empty = answered with 500, unless a redirect filter answers first. */
   backends: HttpBackend[];
   timeouts?: HttpTimeouts;
+  retry?: HttpRetry;
+}
+
+/** When a request is sent again (HTTPRouteRetry). */
+export interface HttpRetry {
+  /** Times in addition to the first, 0–100; 0 = nothing that an endpoint may have seen, ever. */
+  attempts: number;
+  /** Statuses of the backend that are tried again, sorted; none = only failed connections are. */
+  codes: number[];
+  /** Milliseconds before the first retry, from which the waits grow; absent = the reader's own. */
+  backoff?: number;
 }
 
 export interface HttpTimeouts {

@@ -158,6 +158,10 @@ export class ProxyMetrics {
       label: "reason",
       values: stats.upstreamErrors,
     });
+    this.#labelled("lgw_proxy_route_retries_total", "Requests sent again as their route says", {
+      label: "reason",
+      values: stats.routeRetries,
+    });
     this.#labelled("lgw_proxy_mirrors_total", "Copies of requests, by what became of them", {
       label: "outcome",
       values: stats.mirrors,

@@ -61,6 +61,11 @@ function compileRules(id: string, route: HttpRouteResource, resources: Resources
       totalWeight: backends.reduce((sum, backend) => sum + backend.weight, 0),
       requestTimeout: rule.timeouts?.request ?? 0,
       backendRequestTimeout: rule.timeouts?.backendRequest ?? 0,
+      retry: rule.retry === undefined ? null : {
+        attempts: rule.retry.attempts,
+        codes: new Set(rule.retry.codes),
+        backoff: rule.retry.backoff ?? 0,
+      },
     };
   });
 }

@@ -69,6 +69,17 @@ export interface TableRule {
   /** Milliseconds; 0 = none. */
   requestTimeout: number;
   backendRequestTimeout: number;
+  /** Null: the route says nothing about retries. */
+  retry: TableRetry | null;
+}
+
+/** When a rule's requests are sent again. */
+export interface TableRetry {
+  /** In addition to the first. */
+  attempts: number;
+  codes: ReadonlySet<number>;
+  /** Milliseconds; 0 = the proxy's own. */
+  backoff: number;
 }
 
 /** One match of one rule: the unit of precedence. */
