@@ -1,8 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
+import * as h2 from "../http2/protocol.ts";
+import { startPeerOrigin } from "../http2/testing_origin.ts";
+import { frame, settings, uint32 } from "../http2/testing_peer.ts";
 import { answeringOrigin, refusingPort, startOrigin } from "../upstream/testing_origin.ts";
 import type { Origin } from "../upstream/testing_origin.ts";
 import type { HttpRetry } from "../../snapshot/schema.ts";
-import { withCore } from "./testing_core.ts";
+import { testCore, withCore } from "./testing_core.ts";
 import type { TestCore } from "./testing_core.ts";
 import type { BodyReader, InboundRequest } from "./types.ts";
 
@@ -194,4 +197,38 @@ Deno.test("a client that goes away ends the wait before a retry", async () => {
     assertEquals((await answer).status, 499);
     assertEquals(got.length, 1);
   });
+});
+
+Deno.test("a stream that HTTP/2 refuses is tried at another endpoint, POST included", async () => {
+  let refusals = 0;
+  const refusing = startPeerOrigin(async (peer) => {
+    await peer.send(settings());
+    for (;;) {
+      const request = await peer.nextOf(h2.HEADERS);
+      if (request === null) return;
+      refusals++;
+      const payload = uint32(h2.ErrorCode.REFUSED_STREAM);
+      await peer.send(frame({ type: h2.RST_STREAM, stream: request.stream, payload }));
+    }
+  });
+  const willing = startPeerOrigin(async (peer) => {
+    await peer.send(settings());
+    const request = await peer.nextOf(h2.HEADERS);
+    await peer.send(
+      peer.headers(request!.stream, [":status", "200"], false),
+      peer.data(request!.stream, "ok"),
+    );
+    await peer.gone();
+  });
+  const core = testCore({
+    rules: [{ retry: retry(1, [], 3_600_000) }],
+    backends: { a: refusing.port },
+    protocol: "h2c",
+  });
+  setPorts(core, [refusing.port, willing.port]);
+  const answer = await core.ask({ method: "POST", body: whole("abc") });
+  assertEquals([answer.status, answer.body, refusals > 0], [200, "ok", true]);
+  assertEquals([...core.stats.routeRetries], [["refused", 1]]);
+  core.close();
+  await Promise.all([refusing.close(), willing.close()]);
 });
