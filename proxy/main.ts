@@ -13,13 +13,12 @@ import { CollectAfterShrinking } from "../shared/lib/collect_garbage.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
+import { SNAPSHOT_FEATURES } from "../shared/snapshot/features.ts";
 import { serveProxyAdmin } from "./admin.ts";
 import { parseProxyConfig } from "./config.ts";
 import { readOpenFileLimit } from "./open_files.ts";
 import type { ProxyConfig } from "./config.ts";
 
-/** Features of the snapshot schema that this build understands. */
-const FEATURES: readonly string[] = [];
 const COMPONENT = "proxy";
 
 /** Runs until `ended` resolves, then drains. */
@@ -42,7 +41,7 @@ export async function runProxy(
     publicKeys: config.trustedKeys,
     fleetKey: config.fleetKey,
     target: dataPlane,
-    features: FEATURES,
+    features: SNAPSHOT_FEATURES,
     log,
     lastGood: new LastGood({
       folder: `${config.stateDir}/last-good`,

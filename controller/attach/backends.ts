@@ -1,7 +1,7 @@
 /** What a backendRef leads to. */
 import { clusterId, endpointsKey, lightBackendKey } from "../../shared/snapshot/ids.ts";
 import {
-  type BackendRef,
+  type BackendTarget,
   GATEWAY_GROUP,
   type HttpRoute,
   LIGHT_GROUP,
@@ -38,7 +38,7 @@ export interface BackendContext {
 }
 
 /** Kind, then grant, then existence: a missing grant never reveals what exists. */
-export function decideBackend(ref: BackendRef, context: BackendContext): BackendDecision {
+export function decideBackend(ref: BackendTarget, context: BackendContext): BackendDecision {
   const { view, route, field } = context;
   const isService = ref.group === "" && ref.kind === "Service";
   const isLight = ref.group === LIGHT_GROUP && ref.kind === "LightBackend";
@@ -71,7 +71,7 @@ interface Target {
   field: string;
 }
 
-function serviceBackend(ref: BackendRef, { view, namespace, field }: Target): BackendDecision {
+function serviceBackend(ref: BackendTarget, { view, namespace, field }: Target): BackendDecision {
   const name = `Service "${namespace}/${ref.name}"`;
   const service = view.get("Service", namespace, ref.name);
   if (service === undefined) {
@@ -114,7 +114,7 @@ function serviceBackend(ref: BackendRef, { view, namespace, field }: Target): Ba
   };
 }
 
-function lightBackend(ref: BackendRef, { view, namespace, field }: Target): BackendDecision {
+function lightBackend(ref: BackendTarget, { view, namespace, field }: Target): BackendDecision {
   const backend = view.get("LightBackend", namespace, ref.name);
   if (backend === undefined) {
     const message = `${field}: LightBackend "${namespace}/${ref.name}" does not exist; create it`;

@@ -3,6 +3,7 @@
  * rule that does half of what it says is worse than one that says why not.
  */
 import type {
+  CorsSpec,
   HeaderModifierSpec,
   HttpRoute,
   PathModifier,
@@ -19,8 +20,14 @@ export function decideContent(route: HttpRoute): Verdict[] {
   return route.spec.rules.map((rule, index) => decideRule(rule, `spec.rules[${index}]`));
 }
 
+/** The schema has no bound, but a retry multiplies what a failing backend has to bear. */
+const MAX_RETRIES = 100;
+
 function decideRule(rule: RouteRule, field: string): Verdict {
-  if (rule.retry !== undefined) return unsupported(`${field}.retry`, "retries are not supported");
+  if (rule.retry !== undefined && rule.retry.attempts > MAX_RETRIES) {
+    const { attempts } = rule.retry;
+    return unsupported(`${field}.retry.attempts`, `${attempts} is more than ${MAX_RETRIES}`);
+  }
   for (const [index, match] of rule.matches.entries()) {
     const verdict = decideMatch(match, `${field}.matches[${index}]`);
     if (!verdict.ok) return verdict;
@@ -35,19 +42,24 @@ function decideRule(rule: RouteRule, field: string): Verdict {
     if (both !== undefined) {
       return refuse(
         "IncompatibleFilters",
-        `${place}: ${both} is set by the rule's URLRewrite too; keep one of them`,
+        `${place}: ${both} by the rule too; keep one of them`,
       );
     }
   }
   return OK;
 }
 
+/** What a rule and its backend both say, of things that can be said once. */
 function bothChange(rule: readonly RouteFilter[], backend: readonly RouteFilter[]) {
+  const cors = ({ type }: RouteFilter) => type === "CORS";
+  if (rule.some(cors) && backend.some(cors)) return "CORS is set";
   const outer = rule.find((filter) => filter.urlRewrite !== undefined)?.urlRewrite;
   const inner = backend.find((filter) => filter.urlRewrite !== undefined)?.urlRewrite;
   if (outer === undefined || inner === undefined) return undefined;
-  if (outer.path !== undefined && inner.path !== undefined) return "the path";
-  return outer.hostname !== undefined && inner.hostname !== undefined ? "the hostname" : undefined;
+  if (outer.path !== undefined && inner.path !== undefined) return "the path is set";
+  return outer.hostname !== undefined && inner.hostname !== undefined
+    ? "the hostname is set"
+    : undefined;
 }
 
 const NO_REGEX = "RegularExpression is not supported; use";
@@ -91,8 +103,10 @@ function decideFilter(filter: RouteFilter, { field, backend }: FilterPlace): Ver
     case "URLRewrite":
       return pathVerdict(filter.urlRewrite?.path, `${field}.urlRewrite.path`);
     case "RequestMirror":
+      // Where it goes is a reference like any other: attach/backends.ts, told by ResolvedRefs.
+      return OK;
     case "CORS":
-      return unsupported(`${field}.type`, `${filter.type} is not supported; remove the filter`);
+      return corsVerdict(filter.cors, `${field}.cors`);
     case "ExtensionRef": {
       const ref = filter.extensionRef;
       const what = `${ref?.kind} of group "${ref?.group}"`;
@@ -129,6 +143,17 @@ function headerVerdict(modifier: HeaderModifierSpec | undefined, field: string):
   return index < 0
     ? OK
     : unsupported(`${field}.remove[${index}]`, "this header belongs to the connection");
+}
+
+/** The schema knows the form of an origin, but not that a port ends at 65535. */
+function corsVerdict(cors: CorsSpec | undefined, field: string): Verdict {
+  for (const [index, origin] of (cors?.allowOrigins ?? []).entries()) {
+    const port = /:([0-9]+)$/.exec(origin)?.[1];
+    if (port !== undefined && (Number(port) < 1 || Number(port) > 65535)) {
+      return unsupported(`${field}.allowOrigins[${index}]`, `port ${port} is not from 1 to 65535`);
+    }
+  }
+  return OK;
 }
 
 /** RFC 9110 §5.5, without obs-text: visible ASCII, space and tab. */

@@ -1,7 +1,7 @@
 /** Everything that is decided about one HTTPRoute, once; status and model read it. */
-import type { BackendRef, HttpRoute, RouteRule } from "../model/objects.ts";
+import type { BackendRef, HttpRoute, RouteFilter, RouteRule } from "../model/objects.ts";
 import type { ClusterView } from "../store/view.ts";
-import { type BackendDecision, decideBackend } from "./backends.ts";
+import { type BackendContext, type BackendDecision, decideBackend } from "./backends.ts";
 import { decideContent } from "./filters.ts";
 import { type BackendReason, OK, type Outcome, type RouteAcceptedReason } from "./outcome.ts";
 import { decideParents, type ParentContext, type ParentDecision } from "./parents.ts";
@@ -10,8 +10,17 @@ export interface RuleDecision {
   rule: RouteRule;
   /** A rule that cannot be served is dropped. */
   content: Outcome<RouteAcceptedReason>;
+  /** Where its RequestMirror filters go, in their order. */
+  mirrors: BackendDecision[];
   /** In the order of backendRefs. */
-  backends: { ref: BackendRef; decision: BackendDecision }[];
+  backends: RuleBackend[];
+}
+
+/** One backendRef with the references of its own filters. */
+export interface RuleBackend {
+  ref: BackendRef;
+  decision: BackendDecision;
+  mirrors: BackendDecision[];
 }
 
 export interface RouteDecision {
@@ -34,14 +43,20 @@ export function decideRoute(route: HttpRoute, context: RouteContext): RouteDecis
   const rules = route.spec.rules.map((rule, index): RuleDecision => ({
     rule,
     content: contents[index] ?? OK,
-    backends: (rule.backendRefs ?? []).map((ref, position) => ({
-      ref,
-      decision: decideBackend(ref, {
-        view: context.view,
-        route,
-        field: `spec.rules[${index}].backendRefs[${position}]`,
-      }),
-    })),
+    mirrors: decideMirrors(rule.filters ?? [], {
+      view: context.view,
+      route,
+      field: `spec.rules[${index}].filters`,
+    }),
+    backends: (rule.backendRefs ?? []).map((ref, position) => {
+      const field = `spec.rules[${index}].backendRefs[${position}]`;
+      const place = { view: context.view, route, field };
+      return {
+        ref,
+        decision: decideBackend(ref, place),
+        mirrors: decideMirrors(ref.filters ?? [], { ...place, field: `${field}.filters` }),
+      };
+    }),
   }));
   return { route, parents, rules, resolvedRefs: resolveRefs(rules) };
 }
@@ -55,11 +70,23 @@ function contentOf(rules: readonly Outcome<RouteAcceptedReason>[]): Outcome<Rout
   return first === undefined || rules.some((rule) => rule.ok) ? OK : first;
 }
 
+function decideMirrors(filters: readonly RouteFilter[], place: BackendContext): BackendDecision[] {
+  return filters.flatMap(({ requestMirror }, index) =>
+    requestMirror === undefined ? [] : [decideBackend(requestMirror.backendRef, {
+      ...place,
+      field: `${place.field}[${index}].requestMirror.backendRef`,
+    })]
+  );
+}
+
+/** Every reference of a rule, as the manifest has them. */
+export function ruleReferences({ mirrors, backends }: RuleDecision): BackendDecision[] {
+  return [...mirrors, ...backends.flatMap(({ decision, mirrors }) => [decision, ...mirrors])];
+}
+
 /** The first reference that does not resolve speaks for all; the message counts the others. */
 function resolveRefs(rules: readonly RuleDecision[]): Outcome<BackendReason> {
-  const bad = rules.flatMap(({ backends }) =>
-    backends.flatMap(({ decision }) => decision.ok ? [] : [decision])
-  );
+  const bad = rules.flatMap(ruleReferences).flatMap((decision) => decision.ok ? [] : [decision]);
   const first = bad[0];
   if (first === undefined) return OK;
   const more = bad.length > 1 ? ` (and ${bad.length - 1} more)` : "";

@@ -15,6 +15,7 @@ import {
 import type { StackFile } from "../../shared/bus/stack_file.ts";
 import { ChunkAssembler } from "../../shared/snapshot/chunks.ts";
 import { openMessage } from "../../shared/snapshot/envelope.ts";
+import { SNAPSHOT_FEATURES } from "../../shared/snapshot/features.ts";
 import { KeySet } from "../../shared/snapshot/keys.ts";
 import { parseSnapshot } from "../../shared/snapshot/messages.ts";
 import { RefusalError } from "../../shared/snapshot/refusal.ts";
@@ -73,7 +74,7 @@ export function readTables(stack: StackFile): Promise<RouteTable[]> {
     const scopes = await readScopes(bus, {
       keys,
       record: verifyEpoch(message.signed, undefined, { keys }),
-      features: new Set(),
+      features: new Set(SNAPSHOT_FEATURES),
       onRefused: (subject, { message }) => console.error(`refused: ${subject}: ${message}`),
     });
     return [...scopes.values()].flatMap(({ state }) =>

@@ -16,6 +16,7 @@ import {
   type ObjectMeta,
   type ParametersRef,
   type ReferenceGrant,
+  type RouteFilter,
   type ServicePort,
 } from "../model/objects.ts";
 import { RedactedText } from "../publish/types.ts";
@@ -123,13 +124,28 @@ const gateway: fc.Arbitrary<KubeObject> = fc.record({
   }).map(present),
 });
 
-const backendRef = fc.record({
+const backendTarget = fc.record({
   to: fc.constantFrom({ group: "", kind: "Service" }, { group: LIGHT_GROUP, kind: "LightBackend" }),
   name: fc.constantFrom("s1", "s2"),
   namespace: fc.option(namespace, { nil: undefined, freq: 2 }),
   port: fc.constantFrom(80, 81),
-  weight: fc.constantFrom(0, 1, 5),
 }).map(({ to, ...rest }) => present({ ...to, ...rest }));
+
+const mirror = fc.record({
+  backendRef: backendTarget,
+  percent: pick<number | undefined>(undefined, 0, 50),
+}).map(present).map((requestMirror): RouteFilter => ({ type: "RequestMirror", requestMirror }));
+
+const cors = fc.record({
+  allowOrigins: pick<string[] | undefined>(undefined, ["*"], ["https://a.example.com:99999"]),
+  allowCredentials: pick<boolean | undefined>(undefined, true),
+  maxAge: fc.constant(5),
+}).map(present).map((cors): RouteFilter => ({ type: "CORS", cors }));
+
+const filters = optional(fc.array(fc.oneof(mirror, mirror, cors), { maxLength: 2 }));
+
+const backendRef = fc.tuple(backendTarget, fc.constantFrom(0, 1, 5), filters)
+  .map(([target, weight, filters]) => present({ ...target, weight, filters }));
 
 const rule = fc.record({
   matches: fc.array(
@@ -141,8 +157,15 @@ const rule = fc.record({
     }),
     { maxLength: 2 },
   ),
+  filters,
+  retry: optional(
+    fc.record({
+      attempts: fc.constantFrom(0, 1, 101),
+      codes: pick<number[] | undefined>(undefined, [503, 500]),
+    }).map(present),
+  ),
   backendRefs: fc.array(backendRef, { maxLength: 3 }),
-});
+}).map(present);
 
 const httpRoute: fc.Arbitrary<KubeObject> = fc.record({
   kind: fc.constant("HTTPRoute" as const),

@@ -1,21 +1,28 @@
 /** An HTTPRoute as its Gateway's snapshot holds it. */
 import type {
+  CorsFilter,
   HeaderModifier,
   HeaderValue,
   HttpBackend,
   HttpFilter,
   HttpMatch,
+  HttpRetry,
   HttpRouteResource,
   HttpRule,
   PathRewrite,
   ValueMatch,
 } from "../../shared/snapshot/schema.ts";
+import type { SnapshotFeature } from "../../shared/snapshot/features.ts";
+import type { BackendDecision } from "../attach/backends.ts";
 import type { RouteDecision, RuleDecision } from "../attach/routes.ts";
 import type {
+  CorsSpec,
   HeaderModifierSpec,
   HeaderPair,
+  MirrorSpec,
   NamedMatch,
   PathModifier,
+  RetrySpec,
   RouteFilter,
   RouteMatch,
 } from "./objects.ts";
@@ -28,17 +35,31 @@ export function httpRouteResource(
   decision: RouteDecision,
   listeners: Iterable<string>,
 ): HttpRouteResource {
-  const { route, rules } = decision;
+  const { route } = decision;
+  const rules = decision.rules.filter(({ content }) => content.ok).map(httpRule);
+  const requires = requiredFeatures(rules);
   return {
     kind: "httproute",
+    ...(requires.length === 0 ? {} : { requires }),
     created: route.meta.created,
     listeners: [...new Set(listeners)].sort(),
     hostnames: sortedHostnames(route.spec.hostnames ?? []),
-    rules: rules.filter(({ content }) => content.ok).map(httpRule),
+    rules,
   };
 }
 
-function httpRule({ rule, backends }: RuleDecision): HttpRule {
+/** What a reader must know to serve these rules as they are meant, sorted. */
+function requiredFeatures(rules: readonly HttpRule[]): SnapshotFeature[] {
+  const needed = new Set<SnapshotFeature>();
+  for (const { filters, backends, retry } of rules) {
+    const all = [filters, ...backends.map((backend) => backend.filters ?? [])].flat();
+    if (retry !== undefined) needed.add("retry");
+    for (const { type } of all) if (type === "mirror" || type === "cors") needed.add(type);
+  }
+  return [...needed].sort();
+}
+
+function httpRule({ rule, mirrors, backends }: RuleDecision): HttpRule {
   const timeouts = rule.timeouts;
   const matches = rule.matches.length > 0
     ? rule.matches
@@ -46,9 +67,9 @@ function httpRule({ rule, backends }: RuleDecision): HttpRule {
   return {
     ...(rule.name === undefined ? {} : { name: rule.name }),
     matches: matches.map(httpMatch),
-    filters: (rule.filters ?? []).flatMap(httpFilter),
-    backends: backends.map(({ ref, decision }): HttpBackend => {
-      const filters = (ref.filters ?? []).flatMap(httpFilter);
+    filters: httpFilters(rule.filters, mirrors),
+    backends: backends.map(({ ref, decision, mirrors }): HttpBackend => {
+      const filters = httpFilters(ref.filters, mirrors);
       return {
         weight: ref.weight,
         ...(decision.ok ? { cluster: decision.cluster } : { error: decision.reason }),
@@ -56,6 +77,15 @@ function httpRule({ rule, backends }: RuleDecision): HttpRule {
       };
     }),
     ...(timeouts === undefined ? {} : { timeouts: { ...timeouts } }),
+    ...(rule.retry === undefined ? {} : { retry: httpRetry(rule.retry) }),
+  };
+}
+
+function httpRetry({ attempts, codes, backoff }: RetrySpec): HttpRetry {
+  return {
+    attempts,
+    codes: [...new Set(codes ?? [])].sort((a, b) => a - b),
+    ...(backoff === undefined ? {} : { backoff }),
   };
 }
 
@@ -86,8 +116,35 @@ function valueMatches(
   return [...out.values()];
 }
 
+/** `mirrors`: where the RequestMirror filters among them go, in their order. */
+function httpFilters(
+  filters: readonly RouteFilter[] | undefined,
+  mirrors: readonly BackendDecision[],
+): HttpFilter[] {
+  let mirror = 0;
+  return (filters ?? []).flatMap((filter) =>
+    filter.requestMirror === undefined
+      ? httpFilter(filter)
+      : mirrorFilter(filter.requestMirror, mirrors[mirror++])
+  );
+}
+
+/** A reference that does not resolve is dropped (HTTPRequestMirrorFilter.backendRef). */
+function mirrorFilter(spec: MirrorSpec, to: BackendDecision | undefined): HttpFilter[] {
+  if (to === undefined || !to.ok) return [];
+  const share = spec.percent === undefined
+    ? spec.fraction
+    : { numerator: spec.percent, denominator: 100 };
+  return [{
+    type: "mirror",
+    cluster: to.cluster,
+    ...(share === undefined ? {} : { share: { ...share } }),
+  }];
+}
+
 function httpFilter(filter: RouteFilter): HttpFilter[] {
-  const { requestHeaderModifier, responseHeaderModifier, requestRedirect, urlRewrite } = filter;
+  const { requestHeaderModifier, responseHeaderModifier, requestRedirect, urlRewrite, cors } =
+    filter;
   if (requestHeaderModifier !== undefined) {
     return [{ type: "requestHeaders", ...headerModifier(requestHeaderModifier) }];
   }
@@ -113,8 +170,24 @@ function httpFilter(filter: RouteFilter): HttpFilter[] {
       ...(path === undefined ? {} : { path: pathRewrite(path) }),
     }];
   }
+  if (cors !== undefined) return [corsFilter(cors)];
   // A rule with any other type is dropped (attach/filters.ts), so it never comes here.
   return [];
+}
+
+/** Names of headers in lower case: they are compared with what an answer has. */
+function corsFilter(cors: CorsSpec): CorsFilter {
+  const lower = (list: readonly string[] | undefined) =>
+    (list ?? []).map((name) => name.toLowerCase());
+  return {
+    type: "cors",
+    allowOrigins: lower(cors.allowOrigins),
+    allowCredentials: cors.allowCredentials ?? false,
+    allowMethods: cors.allowMethods ?? [],
+    allowHeaders: lower(cors.allowHeaders),
+    exposeHeaders: lower(cors.exposeHeaders),
+    maxAge: cors.maxAge,
+  };
 }
 
 function pathRewrite(path: PathModifier): PathRewrite {

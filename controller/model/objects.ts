@@ -149,6 +149,32 @@ export interface RewriteSpec {
   path?: PathModifier;
 }
 
+/** Which object a reference to a backend names. */
+export interface BackendTarget {
+  group: string;
+  kind: string;
+  name: string;
+  namespace?: string;
+  port?: number;
+}
+
+export interface MirrorSpec {
+  backendRef: BackendTarget;
+  /** At most one of the two; neither = every request. */
+  percent?: number;
+  fraction?: { numerator: number; denominator: number };
+}
+
+export interface CorsSpec {
+  allowOrigins?: string[];
+  allowCredentials?: boolean;
+  allowMethods?: string[];
+  allowHeaders?: string[];
+  exposeHeaders?: string[];
+  /** Seconds. */
+  maxAge: number;
+}
+
 export type FilterType =
   | "RequestHeaderModifier"
   | "ResponseHeaderModifier"
@@ -165,19 +191,21 @@ export interface RouteFilter {
   responseHeaderModifier?: HeaderModifierSpec;
   requestRedirect?: RedirectSpec;
   urlRewrite?: RewriteSpec;
-  requestMirror?: Json;
+  requestMirror?: MirrorSpec;
   extensionRef?: { group: string; kind: string; name: string };
-  cors?: Json;
+  cors?: CorsSpec;
 }
 
-export interface BackendRef {
-  group: string;
-  kind: string;
-  name: string;
-  namespace?: string;
-  port?: number;
+export interface BackendRef extends BackendTarget {
   weight: number;
   filters?: RouteFilter[];
+}
+
+export interface RetrySpec {
+  codes?: number[];
+  attempts: number;
+  /** Milliseconds. */
+  backoff?: number;
 }
 
 export interface RouteRule {
@@ -187,7 +215,7 @@ export interface RouteRule {
   backendRefs?: BackendRef[];
   /** Milliseconds. */
   timeouts?: { request?: number; backendRequest?: number };
-  retry?: Json;
+  retry?: RetrySpec;
 }
 
 export interface HttpRoute {

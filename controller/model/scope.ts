@@ -9,7 +9,7 @@ import type {
 import type { ResolvedBackend } from "../attach/backends.ts";
 import type { GatewayDecision } from "../attach/gateways.ts";
 import type { ListenerDecision } from "../attach/listeners.ts";
-import type { RouteDecision } from "../attach/routes.ts";
+import { type RouteDecision, ruleReferences } from "../attach/routes.ts";
 import type { CertificateMaterial, ScopeContent, SourceObject } from "../publish/types.ts";
 import { httpRouteResource } from "./http.ts";
 import { keyOf, type KubeObject } from "./objects.ts";
@@ -51,9 +51,7 @@ export function routeParts(decision: RouteDecision): RouteParts {
   return {
     id: httpRouteId(route.meta.namespace, route.meta.name),
     source: sourceOf(route),
-    backends: rules.flatMap(({ backends }) =>
-      backends.flatMap(({ decision }) => decision.ok ? [decision] : [])
-    ),
+    backends: rules.flatMap(ruleReferences).flatMap((decision) => decision.ok ? [decision] : []),
     served: new Map(
       [...served].map(([scope, names]) => [scope, httpRouteResource(decision, names)]),
     ),

@@ -4,6 +4,7 @@ import type { Logger } from "../../shared/lib/log.ts";
 import { EPOCH_SUBJECT } from "../../shared/bus/subjects.ts";
 import { BusError, MAX_BATCH, type OutMessage } from "../../shared/bus/transport.ts";
 import { HEADER } from "../../shared/snapshot/envelope.ts";
+import { SNAPSHOT_FEATURES } from "../../shared/snapshot/features.ts";
 import { fleetScope } from "../../shared/snapshot/ids.ts";
 import { KeySet } from "../../shared/snapshot/keys.ts";
 import { groupPlans, isFirstChunk, type SizedPlan, sizePlan } from "./batches.ts";
@@ -150,7 +151,7 @@ export class PublishSession {
     return {
       keys: this.#keys,
       record: term.record,
-      features: new Set(),
+      features: new Set(SNAPSHOT_FEATURES),
       signal: this.#options.signal,
       onRefused: (subject, error) => this.#options.hooks?.onRefused?.(subject, error),
     };

@@ -20,6 +20,8 @@ import type { Resource } from "./schema.ts";
 
 const MAX_PORT = 65_535;
 const MAX_WEIGHT = 1_000_000;
+const MAX_RETRIES = 100;
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
  * `value` as the resource `id`.
@@ -88,11 +90,19 @@ function checkRule(value: unknown, path: string): void {
   if (matches.length === 0) throw malformed(`${path}.matches`, "must not be empty");
   asList(rule["filters"], `${path}.filters`, checkFilter);
   asList(rule["backends"], `${path}.backends`, checkBackend);
+  optional(rule, "retry", (v) => checkRetry(v, `${path}.retry`));
   optional(rule, "timeouts", (v) => {
     const timeouts = asObject(v, `${path}.timeouts`);
     optional(timeouts, "request", (t) => asInteger(t, `${path}.timeouts.request`));
     optional(timeouts, "backendRequest", (t) => asInteger(t, `${path}.timeouts.backendRequest`));
   });
+}
+
+function checkRetry(value: unknown, path: string): void {
+  const retry = asObject(value, path);
+  asInteger(retry["attempts"], `${path}.attempts`, { max: MAX_RETRIES });
+  asList(retry["codes"], `${path}.codes`, (v, at) => asInteger(v, at, { min: 400, max: 599 }));
+  optional(retry, "backoff", (v) => asInteger(v, `${path}.backoff`));
 }
 
 function checkMatch(value: unknown, path: string): void {
@@ -128,6 +138,8 @@ function checkFilter(value: unknown, path: string): void {
     "responseHeaders",
     "redirect",
     "rewrite",
+    "mirror",
+    "cors",
   ]);
   switch (form) {
     case "requestHeaders":
@@ -147,9 +159,42 @@ function checkFilter(value: unknown, path: string): void {
       optional(filter, "hostname", (v) => checkHost(v, `${path}.hostname`));
       optional(filter, "path", (v) => checkPathRewrite(v, `${path}.path`));
       break;
+    case "mirror":
+      asText(filter["cluster"], `${path}.cluster`);
+      optional(filter, "share", (v) => checkShare(v, `${path}.share`));
+      break;
+    case "cors":
+      checkCors(filter, path);
+      break;
     default:
       form satisfies never;
   }
+}
+
+function checkCors(filter: Fields, path: string): void {
+  asList(filter["allowOrigins"], `${path}.allowOrigins`, checkOrigin);
+  asBoolean(filter["allowCredentials"], `${path}.allowCredentials`);
+  for (const name of ["allowMethods", "allowHeaders", "exposeHeaders"]) {
+    asList(filter[name], `${path}.${name}`, checkToken);
+  }
+  asInteger(filter["maxAge"], `${path}.maxAge`);
+}
+
+function checkOrigin(value: unknown, path: string): void {
+  if (!/^(\*|https?:\/\/(\*|(\*\.)?[-.0-9a-z]+)(:[0-9]{1,5})?)$/.test(asText(value, path))) {
+    throw malformed(path, "is not an origin");
+  }
+}
+
+/** RFC 9110 §5.6.2: a method or a header name; `*` is one too. */
+function checkToken(value: unknown, path: string): void {
+  if (!TOKEN.test(asText(value, path))) throw malformed(path, "is not a token");
+}
+
+function checkShare(value: unknown, path: string): void {
+  const share = asObject(value, path);
+  const max = asInteger(share["denominator"], `${path}.denominator`, { min: 1 });
+  asInteger(share["numerator"], `${path}.numerator`, { max });
 }
 
 function checkPathRewrite(value: unknown, path: string): void {
@@ -167,7 +212,7 @@ function checkPathRewrite(value: unknown, path: string): void {
 function checkSentHeader(value: unknown, path: string): void {
   checkNamedValue(value, path);
   const { name, value: text } = asObject(value, path);
-  if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(String(name))) {
+  if (!TOKEN.test(String(name))) {
     throw malformed(`${path}.name`, "is not a header name");
   }
   if (!/^[\t\x20-\x7e]*$/.test(String(text))) {

@@ -1,5 +1,6 @@
-import { assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { decodeResource } from "./decode.ts";
+import { SNAPSHOT_FEATURES } from "./features.ts";
 import { RefusalError } from "./refusal.ts";
 
 function routeWith(filter: unknown) {
@@ -37,4 +38,58 @@ Deno.test("decodeResource() refuses filters that would write more than they say"
     { type: "rewrite", hostname: "a\r\nx: y" },
   ];
   for (const filter of bad) assertThrows(() => decode(filter), RefusalError);
+});
+
+Deno.test("decodeResource() refuses mirrors, CORS and retries that are not what they should be", () => {
+  const cors = {
+    type: "cors",
+    allowOrigins: ["*", "https://*", "http://*.a.example:8080"],
+    allowCredentials: true,
+    allowMethods: ["*"],
+    allowHeaders: ["x-a"],
+    exposeHeaders: [],
+    maxAge: 5,
+  };
+  const mirror = { type: "mirror", cluster: "cluster/ns/a/80" };
+  decode(cors);
+  decode(mirror);
+  decode({ ...mirror, share: { numerator: 0, denominator: 1 } });
+  const bad = [
+    { ...cors, allowOrigins: ["https://a.example\r\nx: y"] },
+    { ...cors, allowOrigins: ["https://a*.example"] },
+    { ...cors, allowOrigins: undefined },
+    { ...cors, allowHeaders: ["x-a, x-b"] },
+    { ...cors, exposeHeaders: ["x\r\ny: z"] },
+    { ...cors, allowCredentials: "true" },
+    { ...cors, maxAge: -1 },
+    { type: "mirror" },
+    { ...mirror, share: { numerator: 2, denominator: 1 } },
+    { ...mirror, share: { numerator: 0, denominator: 0 } },
+  ];
+  for (const filter of bad) assertThrows(() => decode(filter), RefusalError);
+  const withRetry = (retry: unknown) => {
+    const route = routeWith(mirror);
+    const rules = route.rules.map((rule) => ({ ...rule, retry }));
+    return decodeResource("httproute/ns/a", { ...route, rules }, new Set());
+  };
+  withRetry({ attempts: 100, codes: [400, 599], backoff: 0 });
+  for (
+    const retry of [
+      { attempts: 101, codes: [] },
+      { attempts: 1 },
+      { attempts: 1, codes: [200] },
+      { attempts: 1, codes: [], backoff: 0.5 },
+    ]
+  ) assertThrows(() => withRetry(retry), RefusalError);
+});
+
+Deno.test("decodeResource() refuses what asks for a feature that the reader does not know", () => {
+  const known = new Set<string>(SNAPSHOT_FEATURES);
+  for (const feature of known) {
+    const route = { ...routeWith({ type: "rewrite" }), requires: [feature] };
+    decodeResource("httproute/ns/a", route, known);
+    const others = new Set([...known].filter((name) => name !== feature));
+    const error = assertThrows(() => decodeResource("httproute/ns/a", route, others), RefusalError);
+    assertEquals(error.reason, "requires");
+  }
 });

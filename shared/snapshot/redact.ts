@@ -51,6 +51,8 @@ function redactFilter(filter: HttpFilter): HttpFilter {
       };
     case "redirect":
     case "rewrite":
+    case "mirror":
+    case "cors":
       return filter;
   }
 }

@@ -55,6 +55,17 @@ export interface HttpRule {
   /** Empty = answered with 500, unless a redirect filter answers first. */
   backends: HttpBackend[];
   timeouts?: HttpTimeouts;
+  retry?: HttpRetry;
+}
+
+/** When a request is sent again (HTTPRouteRetry). */
+export interface HttpRetry {
+  /** Times in addition to the first, 0–100; 0 = nothing that an endpoint may have seen, ever. */
+  attempts: number;
+  /** Statuses of the backend that are tried again, sorted; none = only failed connections are. */
+  codes: number[];
+  /** Milliseconds before the first retry, from which the waits grow; absent = the reader's own. */
+  backoff?: number;
 }
 
 export interface HttpTimeouts {
@@ -123,11 +134,38 @@ export interface RewriteFilter {
   path?: PathRewrite;
 }
 
+/** Sends a copy of requests to one endpoint of a cluster and ignores its answers. */
+export interface MirrorFilter {
+  type: "mirror";
+  /** Id of a cluster of the same snapshot. A reference that does not resolve gives no filter. */
+  cluster: string;
+  /** Numerator ≤ denominator; absent = every request. */
+  share?: { numerator: number; denominator: number };
+}
+
+/** Cross-origin requests (Fetch standard, HTTP-CORS protocol; Gateway API HTTPCORSFilter). */
+export interface CorsFilter {
+  type: "cors";
+  /** `*`, or `<scheme>://<host>[:<port>]`, lower-case, where the host may begin with `*`. */
+  allowOrigins: string[];
+  allowCredentials: boolean;
+  /** `*` alone, or methods; empty = the header is not sent. */
+  allowMethods: string[];
+  /** `*` alone, or header names; empty = the header is not sent. */
+  allowHeaders: string[];
+  /** Header names, among which `*`; empty = the header is not sent. */
+  exposeHeaders: string[];
+  /** Seconds that a preflight's answer may be kept. */
+  maxAge: number;
+}
+
 export type HttpFilter =
   | RequestHeadersFilter
   | ResponseHeadersFilter
   | RedirectFilter
-  | RewriteFilter;
+  | RewriteFilter
+  | MirrorFilter
+  | CorsFilter;
 
 /** One backendRef with its share of the rule's requests. */
 export interface HttpBackend {

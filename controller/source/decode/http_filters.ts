@@ -1,14 +1,17 @@
 /** The filters of an HTTPRoute rule or backendRef, as the schema admitted them. */
 import type {
+  BackendTarget,
+  CorsSpec,
   HeaderModifierSpec,
   HeaderPair,
+  MirrorSpec,
   PathModifier,
   RedirectSpec,
   RewriteSpec,
   RouteFilter,
 } from "../../model/objects.ts";
 import {
-  anyJson,
+  boolean,
   type Decoder,
   integer,
   list,
@@ -47,6 +50,32 @@ const rewrite = object<RewriteSpec>({
   path: optional(pathModifier),
 });
 
+const INT32 = 2_147_483_647;
+
+const mirror = object<MirrorSpec>({
+  backendRef: required(object<BackendTarget>({
+    group: required(text),
+    kind: required(text),
+    name: required(text),
+    namespace: optional(text),
+    port: optional(integer(1, 65535)),
+  })),
+  percent: optional(integer(0, 100)),
+  fraction: optional(object<NonNullable<MirrorSpec["fraction"]>>({
+    numerator: required(integer(0, INT32)),
+    denominator: required(integer(1, INT32)),
+  })),
+});
+
+const cors = object<CorsSpec>({
+  allowOrigins: optional(list(text)),
+  allowCredentials: optional(boolean),
+  allowMethods: optional(list(text)),
+  allowHeaders: optional(list(text)),
+  exposeHeaders: optional(list(text)),
+  maxAge: required(integer(1, INT32)),
+});
+
 export const filters: Decoder<RouteFilter[]> = list(object<RouteFilter>({
   type: required(
     oneOf(
@@ -63,11 +92,11 @@ export const filters: Decoder<RouteFilter[]> = list(object<RouteFilter>({
   responseHeaderModifier: optional(headerModifier),
   requestRedirect: optional(redirect),
   urlRewrite: optional(rewrite),
-  requestMirror: optional(anyJson),
+  requestMirror: optional(mirror),
   extensionRef: optional(object<NonNullable<RouteFilter["extensionRef"]>>({
     group: required(text),
     kind: required(text),
     name: required(text),
   })),
-  cors: optional(anyJson),
+  cors: optional(cors),
 }));

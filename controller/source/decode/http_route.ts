@@ -4,10 +4,11 @@ import type {
   HttpRoute,
   NamedMatch,
   ParentRef,
+  RetrySpec,
   RouteMatch,
   RouteRule,
 } from "../../model/objects.ts";
-import { anyJson, integer, list, object, oneOf, optional, required, string } from "./decoder.ts";
+import { integer, list, object, oneOf, optional, required, string } from "./decoder.ts";
 import * as format from "./formats.ts";
 import { filters } from "./http_filters.ts";
 
@@ -58,7 +59,11 @@ const rule = object<RouteRule>({
     request: optional(format.duration),
     backendRequest: optional(format.duration),
   })),
-  retry: optional(anyJson),
+  retry: optional(object<RetrySpec>({
+    codes: optional(list(integer(400, 599))),
+    attempts: required(integer(0, Number.MAX_SAFE_INTEGER)),
+    backoff: optional(format.duration),
+  })),
 });
 
 export const httpRouteSpec = object<HttpRoute["spec"]>({

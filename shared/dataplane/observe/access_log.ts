@@ -18,6 +18,8 @@ export interface AccessEntry {
   bytes_out: number;
   client: string;
   upstream: string;
+  /** Times that the request was sent to an endpoint; `upstream` is the last. */
+  attempts: number;
   gateway: string;
   listener: string;
   route: string;

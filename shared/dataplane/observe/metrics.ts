@@ -158,6 +158,14 @@ export class ProxyMetrics {
       label: "reason",
       values: stats.upstreamErrors,
     });
+    this.#labelled("lgw_proxy_route_retries_total", "Requests sent again as their route says", {
+      label: "reason",
+      values: stats.routeRetries,
+    });
+    this.#labelled("lgw_proxy_mirrors_total", "Copies of requests, by what became of them", {
+      label: "outcome",
+      values: stats.mirrors,
+    });
     this.#labelled("lgw_proxy_limit_exceeded_total", "What a limit stopped", {
       label: "limit",
       values: stats.limits,

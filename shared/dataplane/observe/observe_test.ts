@@ -25,6 +25,7 @@ const ENTRY: AccessEntry = {
   bytes_out: 0,
   client: "",
   upstream: "",
+  attempts: 1,
   gateway: "",
   listener: "",
   route: "",

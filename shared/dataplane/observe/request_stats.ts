@@ -80,6 +80,10 @@ export class RequestStats {
   tunnelBytesOut = 0;
   /** By reason. */
   readonly upstreamErrors: Map<string, number> = new Map();
+  /** Requests that a route's retry sent again, by why. */
+  readonly routeRetries: Map<string, number> = new Map();
+  /** Copies of requests, by outcome. */
+  readonly mirrors: Map<string, number> = new Map();
   /** By limit. */
   readonly limits: Map<string, number> = new Map();
 

@@ -1,9 +1,12 @@
 /** Sends a request to one endpoint, within the route's timeouts. */
-import type { UpstreamResponse } from "../upstream/exchange.ts";
+import type { Endpoint } from "../../snapshot/schema.ts";
+import type { UpstreamRequest, UpstreamResponse } from "../upstream/exchange.ts";
 import type { RequestHead } from "../upstream/request_head.ts";
 import { COLLECT_BYTES, collectBody, CountedBody, RequestBodyError } from "./body.ts";
 import { RequestFailure } from "./failures.ts";
 import type { RequestCore } from "./handle.ts";
+import type { Mirrors } from "./mirror.ts";
+import { sendWithRetries } from "./retry.ts";
 import { noteUpstream } from "./span.ts";
 import type { RequestRecord } from "./record.ts";
 import type { BackendPlan, RulePlan } from "./rule_plan.ts";
@@ -13,10 +16,11 @@ interface ForwardOptions {
   head: RequestHead;
   plan: RulePlan;
   backend: BackendPlan;
+  mirrors: Mirrors;
 }
 
 /**
- * One attempt against one endpoint.
+ * One attempt against one endpoint, and as many more as the route's retry allows.
  *
  * @throws RequestFailure, RequestBodyError or UpstreamError: see failures.ts
  */
@@ -25,33 +29,59 @@ export async function forward(
   record: RequestRecord,
   options: ForwardOptions,
 ): Promise<UpstreamResponse> {
+  const { head, mirrors } = options;
   const { rule } = options.plan;
   const { backend } = options.backend;
-  const endpoint = core.endpoints.pick(backend.endpoints);
-  if (endpoint === undefined) throw new RequestFailure("no_endpoints");
-  record.upstream = `${endpoint.address}:${endpoint.port}`;
-  if (record.span !== null) noteUpstream(record.span, endpoint);
+  const { retry } = rule;
+  const first = core.endpoints.pick(backend.endpoints);
+  if (first === undefined) throw new RequestFailure("no_endpoints");
+  record.upstream = `${first.address}:${first.port}`;
 
   if (rule.requestTimeout > 0) {
     record.startDeadline(core.upstream.deadlines, rule.requestTimeout);
   }
   const source = record.request.body;
-  const body = source === null ? null : await prepareBody(core, record, source);
+  let body = source === null ? null : await prepareBody(core, record, source);
   if (record.ended !== null) throw record.ended;
 
-  const sentAt = core.clock.monotonic();
-  const { head } = options;
-  const client = backend.protocol === "h2c" ? core.upstreamHttp2 : core.upstream;
-  const exchange = client.exchange(endpoint, { ...head, body });
-  record.exchange = exchange;
-  if (rule.backendRequestTimeout > 0) {
-    record.startAttempt(core.upstream.deadlines, rule.backendRequestTimeout);
+  for (const targets of [rule.mirrors, backend.mirrors]) {
+    if (targets.length > 0) body = mirrors.start(targets, { head, body });
   }
+  const request: UpstreamRequest = { ...head, body };
+  const send = (endpoint: Endpoint) => attempt(core, record, { endpoint, request, options });
+  const sentAt = core.clock.monotonic();
   try {
-    return await exchange.response;
+    if (retry === null) return await send(first);
+    // An explicit 0 means that nothing goes out twice, stale connections included.
+    request.once = retry.attempts === 0;
+    const { endpoints } = backend;
+    return await sendWithRetries(core, record, { retry, endpoints, first, request, send });
   } finally {
     record.upstreamMs = core.clock.monotonic() - sentAt;
   }
+}
+
+/** Sends the request to one endpoint. */
+function attempt(
+  core: RequestCore,
+  record: RequestRecord,
+  { endpoint, request, options }: {
+    endpoint: Endpoint;
+    request: UpstreamRequest;
+    options: ForwardOptions;
+  },
+): Promise<UpstreamResponse> {
+  record.attempts++;
+  record.upstream = `${endpoint.address}:${endpoint.port}`;
+  if (record.span !== null) noteUpstream(record.span, endpoint);
+  const h2c = options.backend.backend.protocol === "h2c";
+  const exchange = (h2c ? core.upstreamHttp2 : core.upstream).exchange(endpoint, request);
+  record.exchange = exchange;
+  const { backendRequestTimeout } = options.plan.rule;
+  if (backendRequestTimeout > 0) {
+    record.startAttempt(core.upstream.deadlines, backendRequestTimeout);
+  }
+  return exchange.response;
 }
 
 /** Small bodies are collected, so that they cost one write and can be sent twice. */

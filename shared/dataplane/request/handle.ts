@@ -8,15 +8,18 @@ import type { EndpointRegistry } from "../upstream/endpoints.ts";
 import type { Http1Client } from "../upstream/http1_client.ts";
 import type { Http2Client } from "../upstream/http2_client.ts";
 import { failureCause, RequestFailure } from "./failures.ts";
+import { corsRequest } from "./filters/cors.ts";
+import type { CorsPolicy } from "./filters/cors.ts";
 import { modifyHeaders } from "./filters/header_modifier.ts";
 import { redirectLocation } from "./filters/redirect.ts";
 import { rewriteRequest } from "./filters/rewrite.ts";
 import { forward } from "./forward.ts";
+import { Mirrors } from "./mirror.ts";
 import type { Limits } from "./limits.ts";
 import { outboundHeaders } from "./outbound_headers.ts";
 import { pickBackend } from "./pick_backend.ts";
 import { RequestRecord } from "./record.ts";
-import { failureResponse, redirectResponse } from "./respond.ts";
+import { failureResponse, preflightResponse, redirectResponse } from "./respond.ts";
 import { type BackendPlan, type RulePlan, RulePlans } from "./rule_plan.ts";
 import { propagateSpan, startSpan } from "./span.ts";
 import { hostOf, isCleanPath, isCleanQuery } from "./target.ts";
@@ -43,13 +46,13 @@ export interface RequestCore {
 
 /** Makes the handler that engines call. It never rejects: every failure is an answer. */
 export function createRequestHandler(core: RequestCore): RequestHandler {
-  const plans = new RulePlans(core.stats);
+  const of: Kept = { plans: new RulePlans(core.stats), mirrors: new Mirrors(core) };
   return async (request) => {
     const record = new RequestRecord(request, core);
     if (core.tracer !== null) record.span = startSpan(core.tracer, request);
     request.onAbort = record.aborter();
     try {
-      return await handle(core, plans, record);
+      return await handle(core, of, record);
     } catch (error) {
       request.body?.cancel(error);
       return failureResponse(record, record.ended?.reason ?? failureCause(error));
@@ -57,10 +60,16 @@ export function createRequestHandler(core: RequestCore): RequestHandler {
   };
 }
 
+/** What the handler keeps from request to request. */
+interface Kept {
+  plans: RulePlans;
+  mirrors: Mirrors;
+}
+
 /** Checks → route → filters → pick → forward; each step ends the request by throwing. */
 async function handle(
   core: RequestCore,
-  plans: RulePlans,
+  { plans, mirrors }: Kept,
   record: RequestRecord,
 ): Promise<OutboundResponse> {
   const { request } = record;
@@ -84,11 +93,13 @@ async function handle(
   const plan = plans.get(candidate, connection.scope);
   record.counter = plan.stats;
 
-  if (plan.filters.redirect !== null) return redirect(record, plan, { query, candidate });
+  const answer = answeredHere(record, plan, { query, candidate });
+  if (answer !== null) return answer;
   const backend = chooseBackend(core, plan);
   record.counter = backend.stats;
   record.backend = backend.backend.name;
-  if (backend.filters.redirect !== null) return redirect(record, backend, { query, candidate });
+  const answerOfBackend = answeredHere(record, backend, { query, candidate });
+  if (answerOfBackend !== null) return answerOfBackend;
 
   const outbound = outboundHeaders(request, core.random);
   record.traceId = record.span === null
@@ -116,9 +127,10 @@ async function handle(
     ...(request.upgrade === null ? {} : { upgrade: request.upgrade.protocol }),
   };
   if (isExtendedConnect(request)) addWebSocketKey(head.headers, core.random);
-  const response = await forward(core, record, { head, plan, backend });
+  const response = await forward(core, record, { head, plan, backend, mirrors });
   for (const filter of backend.filters.responseHeaders) modifyHeaders(response.headers, filter);
   for (const filter of plan.filters.responseHeaders) modifyHeaders(response.headers, filter);
+  record.cors?.answer(response.headers);
   record.status = response.status;
   record.headers = response.headers;
   record.body = response.body;
@@ -177,6 +189,30 @@ function routed(decision: Decision): Candidate {
   }
 }
 
+/** The answer of a filter that needs no backend; null when there is none. */
+function answeredHere(
+  record: RequestRecord,
+  of: Pick<RulePlan | BackendPlan, "filters">,
+  options: { query: string; candidate: Candidate },
+): OutboundResponse | null {
+  const { cors } = of.filters;
+  const preflight = cors === null ? null : checkOrigin(record, cors);
+  if (preflight !== null) return preflight;
+  return of.filters.redirect === null ? null : redirect(record, of, options);
+}
+
+/** Answers a preflight; notes for any other request what its answer is to say. */
+function checkOrigin(record: RequestRecord, policy: CorsPolicy): OutboundResponse | null {
+  const { request } = record;
+  const asked = corsRequest(request);
+  if (!asked.preflight) {
+    record.cors = { answer: (headers) => policy.answer(headers, asked) };
+    return null;
+  }
+  request.body?.cancel();
+  return preflightResponse(record, policy.preflight(asked));
+}
+
 function redirect(
   record: RequestRecord,
   of: Pick<RulePlan | BackendPlan, "filters">,
@@ -195,6 +231,7 @@ function redirect(
   });
   const response = redirectResponse(record, { status: filter.status, location });
   for (const modifier of of.filters.responseHeaders) modifyHeaders(response.headers, modifier);
+  record.cors?.answer(response.headers);
   return response;
 }
 

@@ -40,6 +40,15 @@ export interface Limits {
   tunnelIdleTimeout: number;
   /** Milliseconds that it gets to end by itself when the proxy stops. */
   tunnelDrainTimeout: number;
+  /**
+   * Copies of requests (RequestMirror) that may run at a time; beyond: not copied. Fewer than the
+   * connections to one endpoint, so that copies leave room for requests.
+   */
+  maxMirrors: number;
+  /** Bytes of a streamed body that a copy may lag behind; beyond: the copy is cut. */
+  maxMirrorBodyBytes: number;
+  /** Milliseconds that a copy may take in all. */
+  mirrorTimeout: number;
   /** Milliseconds that an upstream connection may stay idle in the pool. */
   upstreamIdleTimeout: number;
 }
@@ -63,5 +72,8 @@ export const DEFAULT_LIMITS: Limits = {
   maxTunnels: 4_096,
   tunnelIdleTimeout: 300_000,
   tunnelDrainTimeout: 5_000,
+  maxMirrors: 256,
+  maxMirrorBodyBytes: 256 * 1024,
+  mirrorTimeout: 30_000,
   upstreamIdleTimeout: 30_000,
 };

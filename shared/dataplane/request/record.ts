@@ -45,11 +45,15 @@ export class RequestRecord implements OutboundResponse {
   backend = "";
   upstream = "";
   upstreamMs = 0;
+  /** Times that it was sent to an endpoint. */
+  attempts = 0;
   traceId = "";
   correlationId = "";
   requestId = "";
   bytesIn = 0;
   streamed: CountedBody | null = null;
+  /** What the route's CORS filter has to say about the answer, whoever gives it. */
+  cors: { answer(headers: HeaderList): void } | null = null;
   exchange: Exchange | null = null;
   /** Null when nobody records. */
   span: Span | null = null;
@@ -59,6 +63,8 @@ export class RequestRecord implements OutboundResponse {
   attempt: Deadline | null = null;
   /** Milliseconds until the protocol was switched; the rest is the tunnel's life. */
   #switchedMs = 0;
+  /** Whoever waits for something other than the exchange is told of the end. */
+  onEnd: (() => void) | null = null;
   /** The deadline is over, or the client is gone. */
   ended: RequestFailure | null = null;
   readonly #sinks: RecordSinks;
@@ -84,6 +90,7 @@ export class RequestRecord implements OutboundResponse {
 
   /** Starts the route's timeout for one attempt; it runs on while the answer streams. */
   startAttempt(deadlines: Deadlines, ms: number): void {
+    this.attempt?.stop();
     this.attempt = new Deadline(() =>
       this.exchange?.abort(new UpstreamError("timeout", "longer than the route allows"))
     );
@@ -111,6 +118,7 @@ export class RequestRecord implements OutboundResponse {
     this.ended = new RequestFailure(cause);
     this.reason = cause;
     this.request.body?.cancel(this.ended);
+    this.onEnd?.();
     this.exchange?.abort(new UpstreamError("aborted", cause, { cause: this.ended }));
   }
 
@@ -198,6 +206,7 @@ export class RequestRecord implements OutboundResponse {
       bytes_out: bytes,
       client: `${connection.remoteAddress}:${connection.remotePort}`,
       upstream: this.upstream,
+      attempts: this.attempts,
       gateway: connection.scope,
       listener: candidate?.listener.name ?? "",
       route: rule === undefined ? "" : `${rule.routeNamespace}/${rule.routeName}`,

@@ -1,6 +1,7 @@
 /** Answers that the proxy gives itself. */
 import { type FailureCause, FAILURES } from "./failures.ts";
 import type { RequestRecord } from "./record.ts";
+import type { HeaderList } from "./types.ts";
 
 const encoder = new TextEncoder();
 
@@ -13,7 +14,17 @@ export function failureResponse(record: RequestRecord, cause: FailureCause): Req
   record.body = encoder.encode(`${failure.text}\n`);
   // RFC 9110 §15.5.6: 405 names what is allowed here; which methods a route takes is not known.
   if (failure.status === 405) record.headers.push("allow", "GET, HEAD, POST, PUT, PATCH, DELETE");
+  // Without them a page cannot even tell that its request failed.
+  record.cors?.answer(record.headers);
   record.close = failure.close === true;
+  return record;
+}
+
+/** The answer to a CORS preflight. */
+export function preflightResponse(record: RequestRecord, headers: HeaderList): RequestRecord {
+  record.status = 204;
+  record.headers = headers;
+  record.body = null;
   return record;
 }
 

@@ -2,10 +2,13 @@
 import type { HttpFilter, RedirectFilter, RewriteFilter } from "../../snapshot/schema.ts";
 import type { BackendStats, RequestStats, RuleLabels } from "../observe/request_stats.ts";
 import type { Candidate, TableBackend, TableRule } from "../table/types.ts";
+import { CorsPolicy } from "./filters/cors.ts";
 import { type CompiledModifier, compileModifier } from "./filters/header_modifier.ts";
 
 /** Filters in the fixed order in which they apply, whatever the manifest's order. */
 export interface FilterPlan {
+  /** Before all: a preflight is about the request to come, and every answer has its headers. */
+  readonly cors: CorsPolicy | null;
   /** First: later filters and the backend see what they changed. */
   readonly requestHeaders: readonly CompiledModifier[];
   /** Second: answers without a backend. */
@@ -78,6 +81,7 @@ function planFilters(filters: readonly HttpFilter[]): FilterPlan {
   const responseHeaders: CompiledModifier[] = [];
   let redirect: RedirectFilter | null = null;
   let rewrite: RewriteFilter | null = null;
+  let cors: CorsPolicy | null = null;
   for (const filter of filters) {
     switch (filter.type) {
       case "requestHeaders":
@@ -92,7 +96,13 @@ function planFilters(filters: readonly HttpFilter[]): FilterPlan {
       case "rewrite":
         rewrite ??= filter;
         break;
+      case "cors":
+        cors ??= new CorsPolicy(filter);
+        break;
+      case "mirror":
+        // With the cluster it names, in the table.
+        break;
     }
   }
-  return { requestHeaders, redirect, rewrite, responseHeaders };
+  return { cors, requestHeaders, redirect, rewrite, responseHeaders };
 }

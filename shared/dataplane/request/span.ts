@@ -60,6 +60,14 @@ export function noteUpstream(span: Span, endpoint: { address: string; port: numb
   });
 }
 
+/** Notes that the request is going to be sent again. */
+export function noteRetry(span: Span, retry: { attempt: number; reason: string }): void {
+  span.addEvent("upstream.retry", {
+    "http.request.resend_count": retry.attempt,
+    "retry.reason": retry.reason,
+  });
+}
+
 function attributesOf({ request, candidate, host, path, reason, status, backend }: RequestRecord) {
   const { connection } = request;
   const [, namespace = "", name = ""] = connection.scope.split("/");

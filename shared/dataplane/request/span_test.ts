@@ -5,6 +5,7 @@ import {
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-base";
 import { trace } from "@opentelemetry/api";
+import { refusingPort } from "../upstream/testing_origin.ts";
 import { withCore } from "./testing_core.ts";
 
 const PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -84,4 +85,23 @@ Deno.test("without an SDK nothing is recorded, and trace context passes as it ca
     const [line] = await log();
     assertMatch(String(line?.trace_id), /^0af7651916cd43dd8448eb211c80319c$/);
   });
+});
+
+Deno.test("a span has an event for every retry", async () => {
+  const { exporter, tracer } = recording();
+  const rules = [{ retry: { attempts: 2, codes: [], backoff: 1 } }];
+  await withCore({ rules, backends: { a: refusingPort() }, tracer }, async ({ ask }) => {
+    assertEquals((await ask()).status, 503);
+  });
+  const events = exporter.getFinishedSpans()[0]?.events.map(({ name, attributes }) => [
+    name,
+    attributes?.["http.request.resend_count"],
+  ]);
+  assertEquals(events, [
+    ["upstream.selected", undefined],
+    ["upstream.retry", 1],
+    ["upstream.selected", undefined],
+    ["upstream.retry", 2],
+    ["upstream.selected", undefined],
+  ]);
 });

@@ -1,5 +1,11 @@
 /** For tests: a request core over one compiled table, with requests made by hand. */
-import type { HttpBackend, HttpFilter, HttpRule, Resource } from "../../snapshot/schema.ts";
+import type {
+  HttpBackend,
+  HttpFilter,
+  HttpRule,
+  MirrorFilter,
+  Resource,
+} from "../../snapshot/schema.ts";
 import type { Tracer } from "@opentelemetry/api";
 import { systemClock } from "../../lib/clock.ts";
 import { AccessLog } from "../observe/access_log.ts";
@@ -81,6 +87,11 @@ export interface Answer {
 /** A backendRef to backend `name` of {@linkcode CoreOptions.backends}. */
 export function to(name: string, weight = 1, filters: HttpFilter[] = []): HttpBackend {
   return { weight, cluster: `cluster/d/${name}/80`, filters };
+}
+
+/** A filter that copies requests to backend `name` of {@linkcode CoreOptions.backends}. */
+export function mirrorTo(name: string, share?: MirrorFilter["share"]): MirrorFilter {
+  return { type: "mirror", cluster: `cluster/d/${name}/80`, ...(share && { share }) };
 }
 
 /** Builds table, registry and client; close() it. */

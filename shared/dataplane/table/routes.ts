@@ -2,13 +2,14 @@
 import type {
   ClusterResource,
   HttpBackend,
+  HttpFilter,
   HttpRouteResource,
   HttpRule,
   Resources,
 } from "../../snapshot/schema.ts";
 import { hostnamesIntersect } from "../../gwapi/hostname.ts";
 import { TableError } from "./table_error.ts";
-import type { Candidate, TableBackend, TableListener, TableRule } from "./types.ts";
+import type { Candidate, TableBackend, TableListener, TableMirror, TableRule } from "./types.ts";
 
 /** A route with what its candidates share. */
 export interface CompiledRoute {
@@ -31,7 +32,11 @@ export function compileRoute(
 
 /** Does a route send anything to one of these clusters? */
 export function refersTo(route: CompiledRoute, clusters: ReadonlySet<string>): boolean {
-  return route.rules.some(({ backends }) => backends.some(({ cluster }) => clusters.has(cluster)));
+  const names = ({ cluster }: { cluster: string }) => clusters.has(cluster);
+  return route.rules.some(({ mirrors, backends }) =>
+    mirrors.some(names) ||
+    backends.some((backend) => names(backend) || backend.mirrors.some(names))
+  );
 }
 
 /** `httproute/<ns>/<name>` → its two parts. */
@@ -51,16 +56,23 @@ function compileRules(id: string, route: HttpRouteResource, resources: Resources
       rule: rule.name ?? String(ruleIndex),
       ruleIndex,
       filters: rule.filters,
+      mirrors: compileMirrors(id, rule.filters, resources),
       backends,
       totalWeight: backends.reduce((sum, backend) => sum + backend.weight, 0),
       requestTimeout: rule.timeouts?.request ?? 0,
       backendRequestTimeout: rule.timeouts?.backendRequest ?? 0,
+      retry: rule.retry === undefined ? null : {
+        attempts: rule.retry.attempts,
+        codes: new Set(rule.retry.codes),
+        backoff: rule.retry.backoff ?? 0,
+      },
     };
   });
 }
 
 function compileBackend(routeId: string, backend: HttpBackend, resources: Resources): TableBackend {
   const filters = backend.filters ?? [];
+  const mirrors = compileMirrors(routeId, filters, resources);
   if (backend.cluster === undefined) {
     return {
       weight: backend.weight,
@@ -70,12 +82,10 @@ function compileBackend(routeId: string, backend: HttpBackend, resources: Resour
       name: "",
       error: backend.error ?? "BackendNotFound",
       filters,
+      mirrors,
     };
   }
-  const cluster = resources.get(backend.cluster);
-  if (cluster === undefined || cluster.kind !== "cluster") {
-    throw new TableError(routeId, `there is no cluster ${backend.cluster}`);
-  }
+  const cluster = clusterOf(routeId, backend.cluster, resources);
   return {
     weight: backend.weight,
     cluster: backend.cluster,
@@ -84,7 +94,29 @@ function compileBackend(routeId: string, backend: HttpBackend, resources: Resour
     name: backendName(cluster),
     error: "",
     filters,
+    mirrors,
   };
+}
+
+function compileMirrors(
+  routeId: string,
+  filters: readonly HttpFilter[],
+  resources: Resources,
+): TableMirror[] {
+  return filters.flatMap((filter) => {
+    if (filter.type !== "mirror") return [];
+    const { endpoints, protocol } = clusterOf(routeId, filter.cluster, resources);
+    const { numerator, denominator } = filter.share ?? { numerator: 1, denominator: 1 };
+    return [{ cluster: filter.cluster, endpoints, protocol, share: numerator / denominator }];
+  });
+}
+
+function clusterOf(routeId: string, id: string, resources: Resources): ClusterResource {
+  const cluster = resources.get(id);
+  if (cluster === undefined || cluster.kind !== "cluster") {
+    throw new TableError(routeId, `there is no cluster ${id}`);
+  }
+  return cluster;
 }
 
 /** `namespace/name`: what people call the backend, without port and kind. */

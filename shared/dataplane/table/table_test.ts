@@ -370,6 +370,9 @@ Deno.test("compileTable() recompiles unchanged routes whose cluster changed, or 
     { kind: "cluster", endpoints, protocol: "http1" },
   ];
   const base = new Map<string, Resource>([listener("http"), [id, { ...resource, rules }]]);
+  // A mirror refers to its cluster as a backend does.
+  const filters = [{ type: "mirror" as const, cluster: "cluster/ns/x/80" }];
+  const mirrored = resource.rules.map((rule) => ({ ...rule, filters }));
   const input = (resources: Map<string, Resource>) => ({
     scope: "gateway/ns/gw",
     version: 1,
@@ -383,4 +386,14 @@ Deno.test("compileTable() recompiles unchanged routes whose cluster changed, or 
   assert(decision?.kind === "route");
   assertEquals(decision.candidate.rule.backends[0]?.endpoints, "ns/y/80");
   assertThrows(() => compileTable({ ...input(base), changed }, first), TableError, "no cluster");
+  const copies = new Map<string, Resource>([...base, [id, { ...resource, rules: mirrored }]]);
+  const third = compileTable(input(new Map([...copies, cluster("ns/x/80")])));
+  const fourth = compileTable(
+    { ...input(new Map([...copies, cluster("ns/y/80")])), changed },
+    third,
+  );
+  const copied = fourth.ports.get(80)?.route(request({}));
+  assert(copied?.kind === "route");
+  assertEquals(copied.candidate.rule.mirrors[0]?.endpoints, "ns/y/80");
+  assertThrows(() => compileTable({ ...input(copies), changed }, third), TableError, "no cluster");
 });

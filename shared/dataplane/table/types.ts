@@ -42,6 +42,16 @@ export interface TableBackend {
   /** Why the reference is invalid; empty when it is valid. */
   error: string;
   filters: readonly HttpFilter[];
+  mirrors: readonly TableMirror[];
+}
+
+/** Where copies of requests go. */
+export interface TableMirror {
+  cluster: string;
+  endpoints: string;
+  protocol: "http1" | "h2c";
+  /** Share of the requests, 0–1. */
+  share: number;
 }
 
 /** One rule of one route on one listener, with what the request path needs. */
@@ -52,12 +62,24 @@ export interface TableRule {
   rule: string;
   ruleIndex: number;
   filters: readonly HttpFilter[];
+  mirrors: readonly TableMirror[];
   backends: readonly TableBackend[];
   /** Sum of the weights. */
   totalWeight: number;
   /** Milliseconds; 0 = none. */
   requestTimeout: number;
   backendRequestTimeout: number;
+  /** Null: the route says nothing about retries. */
+  retry: TableRetry | null;
+}
+
+/** When a rule's requests are sent again. */
+export interface TableRetry {
+  /** In addition to the first. */
+  attempts: number;
+  codes: ReadonlySet<number>;
+  /** Milliseconds; 0 = the proxy's own. */
+  backoff: number;
 }
 
 /** One match of one rule: the unit of precedence. */

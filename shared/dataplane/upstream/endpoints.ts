@@ -123,19 +123,45 @@ export class EndpointRegistry {
     return active[at];
   }
 
+  /**
+   * The endpoint for another attempt: one that was not tried, while there is one. Then it is the
+   * next in turn, and `tried` begins anew.
+   *
+   * @param tried `address port` of those that were
+   */
+  pickOther(key: string, tried: Set<string>): Endpoint | undefined {
+    const group = this.#groups.get(key);
+    if (group === undefined) return undefined;
+    const { active } = group;
+    for (let i = 0; i < active.length; i++) {
+      const at = (group.next + i) % active.length;
+      const endpoint = active[at]!;
+      if (tried.has(addressKey(endpoint))) continue;
+      group.next = (at + 1) % active.length;
+      return endpoint;
+    }
+    tried.clear();
+    return this.pick(key);
+  }
+
   /** Every set, for dumps. */
   entries(): Iterable<[string, readonly Endpoint[]]> {
     return this.#sets.entries();
   }
 
   #reference(endpoint: Endpoint, by: 1 | -1): void {
-    const key = `${endpoint.address} ${endpoint.port}`;
+    const key = addressKey(endpoint);
     const count = (this.#references.get(key) ?? 0) + by;
     if (count > 0) this.#references.set(key, count);
     else this.#references.delete(key);
     if (count === 0) this.#observer?.setRetired(endpoint, true);
     else if (count === 1 && by === 1) this.#observer?.setRetired(endpoint, false);
   }
+}
+
+/** `address port`: what one place of an endpoint set is known by. */
+export function addressKey({ address, port }: { address: string; port: number }): string {
+  return `${address} ${port}`;
 }
 
 function isName({ address }: Endpoint): boolean {

@@ -80,3 +80,17 @@ Deno.test("Deadlines expire in time, not before, and not when stopped", async ()
   deadlines.start(d, 5);
   deadlines.close();
 });
+
+Deno.test("EndpointRegistry.pickOther() avoids what was tried, and begins anew when all were", () => {
+  const registry = new EndpointRegistry({ random: () => 0 });
+  registry.setEndpoints("k", { kind: "endpoints", endpoints: [1, 2, 3].map((p) => endpoint(p)) });
+  const tried = new Set(["10.0.0.1 1"]);
+  assertEquals(registry.pickOther("k", tried)?.port, 2);
+  // The rotation went on to the third.
+  assertEquals(registry.pickOther("k", tried)?.port, 3);
+  tried.add("10.0.0.1 2").add("10.0.0.1 3");
+  assertEquals(registry.pickOther("k", tried)?.port, 1);
+  assertEquals(tried.size, 0);
+  registry.removeEndpoints("k");
+  assertEquals(registry.pickOther("k", tried), undefined);
+});

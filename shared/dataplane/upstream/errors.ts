@@ -25,8 +25,15 @@ export type UpstreamErrorKind =
 export class UpstreamError extends Error {
   override readonly name = "UpstreamError";
   readonly kind: UpstreamErrorKind;
-  constructor(kind: UpstreamErrorKind, message: string, options?: { cause?: unknown }) {
+  /** The endpoint cannot have acted on the request: it may be sent to another. */
+  readonly unprocessed: boolean;
+  constructor(
+    kind: UpstreamErrorKind,
+    message: string,
+    options: { cause?: unknown; unprocessed?: boolean } = {},
+  ) {
     super(message, options);
     this.kind = kind;
+    this.unprocessed = options.unprocessed ?? (kind === "connect" || kind === "connect_timeout");
   }
 }

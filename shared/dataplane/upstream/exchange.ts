@@ -9,6 +9,8 @@ import type { UpstreamTunnel } from "./tunnel.ts";
 export interface UpstreamRequest extends RequestHead {
   /** The whole body (replayable), a body to stream, or none. */
   body: Uint8Array | BodyReader | null;
+  /** What an endpoint may have seen is not sent again, not even after a stale connection. */
+  once?: boolean;
 }
 
 /** The head of an answer with its body. */
@@ -30,8 +32,12 @@ export interface ExchangeCarrier {
   abandon(exchange: Exchange, error: UpstreamError): void;
 }
 
-/** RFC 9110 §9.2.2. */
 const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
+
+/** Is doing it twice as good as doing it once (RFC 9110 §9.2.2)? */
+export function isIdempotent(method: string): boolean {
+  return IDEMPOTENT.has(method);
+}
 
 /**
  * A running exchange. `response` settles once; `abort` ends it at any time, also while the body of
@@ -94,6 +100,7 @@ export class Exchange {
     if (this.retried || this.settled) return false;
     const body = this.request.body;
     if (body !== null && !(body instanceof Uint8Array) && this.sent > 0) return false;
-    return this.sent === 0 || IDEMPOTENT.has(this.request.method);
+    if (this.sent === 0) return true;
+    return this.request.once !== true && isIdempotent(this.request.method);
   }
 }

@@ -239,13 +239,18 @@ export class ClientStream implements StreamOwner, BodySource, ExchangeCarrier {
     }
     const { body } = exchange.request;
     if (body !== null && "read" in body && exchange.sent > 0) return false;
+    // RFC 9113 §8.7: refused before anything was done with it.
     if (failure.code === ErrorCode.REFUSED_STREAM) return true;
     return failure.by === "connection" && this.#connection.served > 0 && exchange.replayable();
   }
 }
 
 function upstreamError({ by, code, reason }: StreamFailure): UpstreamError {
-  if (by !== "us") return new UpstreamError("reset", reason);
+  if (by !== "us") {
+    // RFC 9113 §8.7.
+    const unprocessed = code === ErrorCode.REFUSED_STREAM;
+    return new UpstreamError("reset", reason, { unprocessed });
+  }
   return new UpstreamError(code === ErrorCode.CANCEL ? "timeout" : "protocol", reason);
 }
 
