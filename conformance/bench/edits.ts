@@ -77,6 +77,7 @@ export async function benchEdits(
     const probe = new Probe("127.0.0.1", LOCAL_PORT);
     await until(probe, { path: "/", host: HOST, status: 200 });
     probe.close();
+    const pid = stack.proxies[0]?.current.pid ?? 0;
     const edits: Edit[] = [{ at: 0, written: 0, oldSeen: true, newSeen: true }];
     const tally: Tally = { requests: 0, failures: [], stale: [] };
     const stop = new AbortController();
@@ -103,6 +104,7 @@ export async function benchEdits(
       `  ${tally.requests} requests, ${count} edits; ${kinds.map(({ name }) => name).join("; ")}`,
     );
     for (const failure of tally.failures.slice(0, 5)) print(`  failed: ${failure}`);
+    if (tally.failures.length > 0) await explain(stack, { print, pid });
     const slow = edits.flatMap(({ slow }, number) => slow === undefined ? [] : { ...slow, number });
     for (const { got, number } of slow.slice(0, 10)) print(`  slow edit ${number}: ${got}`);
     if (unsent > 0) print(`  ${unsent} requests were due and not sent: the machine is too busy`);
@@ -178,6 +180,21 @@ async function follow(
     got: `not seen after ${SLOW} ms: ${told.join("; ")}`,
     starved: parts.some(({ waited }) => waited >= STARVED),
   };
+}
+
+/** Prints what the proxy itself says of requests that failed. */
+async function explain(
+  stack: Stack,
+  { print, pid }: { print: (line: string) => void; pid: number },
+): Promise<void> {
+  const proxy = stack.proxies[0];
+  if (proxy === undefined) return;
+  if (proxy.current.pid !== pid) return print("  the proxy ended and was started again");
+  const metrics = await (await fetch(`${stack.adminOf(proxy)}/metrics`)).text();
+  const limits = metrics.split("\n").filter((line) =>
+    /^lgw_proxy_limit_exceeded_total.* [1-9]\d*$/.test(line)
+  );
+  for (const line of limits) print(`  ${line}`);
 }
 
 async function ask(

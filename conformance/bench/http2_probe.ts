@@ -51,10 +51,14 @@ export class Http2Probe {
       caCerts: [authority],
       alpnProtocols: ["h2"],
     });
-    const { alpnProtocol } = await conn.handshake();
-    if (alpnProtocol === "h2") return new Connection(conn);
-    conn.close();
-    throw new Error("the server does not offer HTTP/2");
+    try {
+      const { alpnProtocol } = await conn.handshake();
+      if (alpnProtocol !== "h2") throw new Error("the server does not offer HTTP/2");
+      return new Connection(conn);
+    } catch (error) {
+      conn.close();
+      throw error;
+    }
   }
 }
 
