@@ -28,4 +28,5 @@ export const PORTS = {
   run: base + 100,
   externalBus: base + 110,
   workers: base + 105,
+  routeFilters: base + 119,
 } as const;
