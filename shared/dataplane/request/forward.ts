@@ -57,6 +57,10 @@ export async function forward(
     request.once = retry.attempts === 0;
     const { endpoints } = backend;
     return await sendWithRetries(core, record, { retry, endpoints, first, request, send });
+  } catch (error) {
+    // What copies a streamed body must not wait for what nobody reads any more.
+    if (body !== null && !(body instanceof Uint8Array)) body.cancel(error);
+    throw error;
   } finally {
     record.upstreamMs = core.clock.monotonic() - sentAt;
   }
