@@ -3,6 +3,8 @@ import type { LogLevel } from "../shared/lib/log.ts";
 import { parseLogLevel } from "../shared/lib/log_level.ts";
 import { parseBusAccess } from "../shared/bus/access.ts";
 import type { BusAccess } from "../shared/bus/access.ts";
+import { parseStreamLimits } from "../shared/bus/streams.ts";
+import type { StreamLimits } from "../shared/bus/streams.ts";
 import { parsePublicKey } from "../shared/secrets/fleet_key.ts";
 import type { FleetPublicKey } from "../shared/secrets/fleet_key.ts";
 import {
@@ -32,6 +34,8 @@ export interface ControllerConfig {
   exactPorts: number[];
   /** Folder for the leader's lock and what outlives a restart. */
   stateDir: string;
+  /** Sizes of the streams; absent ones have their defaults. */
+  streamLimits: StreamLimits;
   /** 0 = any free port. */
   adminPort: number;
   logLevel: LogLevel;
@@ -47,6 +51,7 @@ const KEYS = [
   "settings",
   "exactPorts",
   "stateDir",
+  "streamLimits",
   "adminPort",
   "logLevel",
 ] as const;
@@ -64,6 +69,7 @@ export function parseControllerConfig(value: unknown): ControllerConfig {
     settings: parseController(config.settings ?? {}),
     exactPorts: parsePorts(config.exactPorts ?? []),
     stateDir: parseString(config.stateDir, "stateDir"),
+    streamLimits: parseStreamLimits(config.streamLimits ?? {}, "streamLimits"),
     adminPort: parseInteger(config.adminPort, {
       path: "adminPort",
       min: 0,

@@ -4,6 +4,7 @@ import { openBus } from "../shared/bus/open_bus.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
 import { systemClock } from "../shared/lib/clock.ts";
 import { CollectAfterShrinking } from "../shared/lib/collect_garbage.ts";
+import { FileLock } from "../shared/lib/file_lock.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
@@ -17,7 +18,6 @@ import { ControllerLoop } from "./loop.ts";
 import { Memory } from "./memory.ts";
 import { ControllerMetrics } from "./observe/metrics.ts";
 import { Acks } from "./publish/acks.ts";
-import { FileLock } from "./publish/leadership.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { type Batch, formatProblem, type Problem } from "./source/batch.ts";
 import { openFilesSource } from "./source/files/files_source.ts";
@@ -87,6 +87,7 @@ export async function runController(
   const bus = openBus({
     access: config.bus,
     name: "controller",
+    limits: config.streamLimits,
     log,
   });
   await busConnected(bus);

@@ -1,6 +1,6 @@
 /** What the controller's admin endpoint says under `/status`, and `lgw status` shows. */
 import { parseObject } from "../shared/lib/parse.ts";
-import type { Diagnostic } from "./compile_object.ts";
+import type { Diagnostic } from "./compile/object.ts";
 import type { Problem } from "./source/batch.ts";
 import type { StoredStatus } from "./status/merge.ts";
 

@@ -45,7 +45,10 @@ export async function runProxy(
     log,
     lastGood: new LastGood({
       folder: `${config.stateDir}/last-good`,
-      onError: (error) => log.warn("last_good_failed", { error: errorMessage(error) }),
+      onError: (error) => {
+        dataPlane.applyError("local_copy");
+        log.warn("last_good_failed", { error: errorMessage(error) });
+      },
     }),
     hooks: {
       onRefused: (_subject, reason) => dataPlane.applyError(reason),

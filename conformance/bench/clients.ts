@@ -1,4 +1,5 @@
 /** The ways in which the load asks; a new protocol is a new row. */
+import { Http2Probe } from "./http2_probe.ts";
 import { LOCAL_PORT, LOCAL_TLS_PORT } from "./manifests.ts";
 import { Probe } from "./probe.ts";
 import type { ProbeResponse } from "./probe.ts";
@@ -19,20 +20,27 @@ export interface ClientKind {
 }
 
 const plain = () => new Probe("127.0.0.1", LOCAL_PORT);
+const h2c = () => new Http2Probe("127.0.0.1", LOCAL_PORT);
 
-/** Plaintext: half on kept connections, half on new ones. */
+/** Plaintext: kept connections and new ones. */
 export const PLAIN_CLIENTS: readonly ClientKind[] = [
-  { name: "HTTP/1.1, kept connections", share: 40, keep: true, open: plain },
-  { name: "HTTP/1.1, new connections", share: 40, keep: false, open: plain },
+  { name: "HTTP/1.1, kept connections", share: 30, keep: true, open: plain },
+  { name: "HTTP/1.1, new connections", share: 25, keep: false, open: plain },
+  { name: "h2c, kept connections", share: 15, keep: true, open: h2c },
+  { name: "h2c, new connections", share: 5, keep: false, open: h2c },
 ];
 
 /** The same over TLS; handshakes are dear on both sides, so there are few. */
 export function tlsClients(
   { serverName, authority }: { serverName: string; authority: string },
 ): readonly ClientKind[] {
-  const open = () => new Probe("127.0.0.1", LOCAL_TLS_PORT, { tls: { serverName, authority } });
+  const tls = { serverName, authority };
+  const http1 = () => new Probe("127.0.0.1", LOCAL_TLS_PORT, { tls });
+  const http2 = () => new Http2Probe("127.0.0.1", LOCAL_TLS_PORT, { tls });
   return [
-    { name: "HTTP/1.1 over TLS, kept connections", share: 15, keep: true, open },
-    { name: "HTTP/1.1 over TLS, new connections", share: 5, keep: false, open },
+    { name: "HTTP/1.1 over TLS, kept connections", share: 10, keep: true, open: http1 },
+    { name: "HTTP/1.1 over TLS, new connections", share: 2.5, keep: false, open: http1 },
+    { name: "HTTP/2 over TLS, kept connections", share: 10, keep: true, open: http2 },
+    { name: "HTTP/2 over TLS, new connections", share: 2.5, keep: false, open: http2 },
   ];
 }

@@ -3,34 +3,27 @@
  * routes with one header filter, the median route asked, upstream keep-alive, one core each. The
  * client and the backend share the other core. CPU comes from the kernel's accounting.
  */
-import { startStack } from "../../deploy/standalone/stack.ts";
-import { HOST, LOCAL_PORT, writeManifests } from "./manifests.ts";
-import { backendConfig, envoyConfig, nginxConfig } from "./peers/config.ts";
-import { Probe, until } from "./probe.ts";
-import { cpuSeconds, pin, spawn, waitForPort } from "./process.ts";
-import type { Spawned } from "./process.ts";
+import { startContest, versions } from "./cpu_contestants.ts";
+import type { Contestant } from "./cpu_contestants.ts";
+import { load, nameOf, openClient, ROWS } from "./cpu_rows.ts";
+import type { Protocol, Row } from "./cpu_rows.ts";
+import { HOST } from "./manifests.ts";
+import { until } from "./probe.ts";
+import { cpuSeconds } from "./process.ts";
 import { drift, fixed, median } from "./statistics.ts";
 import type { Verdict } from "./statistics.ts";
-import { getTools, run } from "./tools.ts";
+import { getTools } from "./tools.ts";
 import type { Tools } from "./tools.ts";
 
 const ROUTES = 1000;
-const SIZES = [100, 1024, 16_384];
-const CONNECTIONS = 64;
+/** Rounds of each row. */
 const ROUNDS = 5;
-const SECONDS = 3;
-/** Above this the machine moved too much for a verdict; measured again, so many times. */
+/** Seconds of a round, and how often a row is measured at most. */
+const SHORT = { seconds: 2, attempts: 2 };
+const FULL = { seconds: 3, attempts: 3 };
+/** Above this the machine moved too much for a verdict; measured again. */
 const MAX_DRIFT = 0.15;
-const ATTEMPTS = 3;
-const PORTS = { backend: 18_201, nginx: 18_202, envoy: 18_203 };
-const CLIENT_CORE = 0;
-const PROXY_CORE = 1;
-
-interface Contestant {
-  name: "light-k8s-gateway" | "envoy" | "nginx";
-  port: number;
-  pid: number;
-}
+const WARM_UP = 1;
 
 interface Sample {
   /** Microseconds of CPU per request. */
@@ -38,221 +31,143 @@ interface Sample {
   rps: number;
 }
 
+type Samples = Map<Contestant["name"], Sample[]>;
+
+interface Run {
+  tools: Tools;
+  print: (line: string) => void;
+  seconds: number;
+  attempts: number;
+}
+
 /** Runs the comparison and prints a table; returns the verdicts. */
-export async function benchCpu(print: (line: string) => void): Promise<Verdict[]> {
+export async function benchCpu(
+  print: (line: string) => void,
+  { full }: { full: boolean },
+): Promise<Verdict[]> {
   const tools = await getTools(print);
   for (const version of await versions(tools)) print(`  ${version}`);
-  const folder = await Deno.makeTempDir({ prefix: "lgw-bench-" });
-  const started: { stop(): Promise<void> }[] = [];
+  const sizes = [...new Set(ROWS.map(({ size }) => size))];
+  const contest = await startContest(tools, { routes: ROUTES, sizes });
   try {
-    const manifests = `${folder}/manifests`;
-    await Deno.mkdir(manifests);
-    await writeManifests(manifests, { routes: ROUTES, backends: { backend: PORTS.backend } });
-    const backend = await startBackend(tools, `${folder}/backend`);
-    started.push(backend);
-    await waitForPort(PORTS.backend, backend);
-    const peers = await startPeers(tools, folder, started);
-    const stack = await startStack({ manifests: [manifests], env: Deno.env });
-    started.push(stack);
-    await pin(stack.controller.current.pid, CLIENT_CORE);
-    const proxy = stack.proxies[0]?.current.pid ?? 0;
-    await pin(proxy, PROXY_CORE);
-    const contestants: Contestant[] = [
-      { name: "light-k8s-gateway", port: LOCAL_PORT, pid: proxy },
-      ...peers,
-    ];
-    for (const contestant of contestants) await checkAnswers(contestant);
-    return await compare(contestants, { tools, print });
+    const { contestants, authority } = contest;
+    for (const { protocol, size } of ROWS) {
+      for (const contestant of contestants) {
+        await checkAnswers(contestant, { protocol, size, authority });
+      }
+    }
+    return await compare(contestants, { tools, print, ...(full ? FULL : SHORT) });
   } finally {
-    for (const process of started.reverse()) await process.stop();
-    await Deno.remove(folder, { recursive: true });
+    await contest.stop();
   }
 }
 
-/** What is compared, for whoever reads the figures later. */
-async function versions(tools: Tools): Promise<string[]> {
-  const envoy = /version: \S+?\/(\d+\.\d+\.\d+)/.exec(await run(tools.envoy, ["--version"]));
-  // nginx prints its version on standard error.
-  const nginx = await new Deno.Command(tools.nginx, { args: ["-v"] }).output();
-  return [
-    `deno ${Deno.version.deno}`,
-    `envoy ${envoy?.[1] ?? "unknown"}`,
-    new TextDecoder().decode(nginx.stderr).trim().replace("nginx version: ", ""),
-  ];
-}
-
-async function startBackend(tools: Tools, folder: string): Promise<Spawned> {
-  await Deno.mkdir(`${folder}/www`, { recursive: true });
-  for (const size of SIZES) await Deno.writeTextFile(`${folder}/www/${size}`, "x".repeat(size));
-  // Its worker may run as another user.
-  for (const part of [folder, `${folder}/www`]) await Deno.chmod(part, 0o755);
-  const config = backendConfig(PORTS.backend);
-  return await startNginx(tools, { folder, config, core: CLIENT_CORE });
-}
-
-async function startNginx(
-  tools: Tools,
-  options: { folder: string; config: string; core: number },
-): Promise<Spawned> {
-  await Deno.mkdir(options.folder, { recursive: true });
-  await Deno.writeTextFile(`${options.folder}/nginx.conf`, options.config);
-  return spawn(tools.nginx, ["-p", options.folder, "-c", "nginx.conf"], {
-    core: options.core,
-    env: { LD_LIBRARY_PATH: tools.libraryPath },
-  });
-}
-
-async function startPeers(
-  tools: Tools,
-  folder: string,
-  started: { stop(): Promise<void> }[],
-): Promise<Contestant[]> {
-  const common = { routes: ROUTES, backendPort: PORTS.backend };
-  const nginx = await startNginx(tools, {
-    folder: `${folder}/nginx`,
-    config: nginxConfig({ ...common, listenPort: PORTS.nginx }),
-    core: PROXY_CORE,
-  });
-  started.push(nginx);
-  await Deno.writeTextFile(
-    `${folder}/envoy.yaml`,
-    envoyConfig({ ...common, listenPort: PORTS.envoy }),
-  );
-  const envoy = spawn(tools.envoy, [
-    "-c",
-    `${folder}/envoy.yaml`,
-    "--concurrency",
-    "1",
-    "--log-level",
-    "error",
-    "--disable-hot-restart",
-  ], { core: PROXY_CORE });
-  started.push(envoy);
-  await waitForPort(PORTS.nginx, nginx);
-  await waitForPort(PORTS.envoy, envoy);
-  return [
-    { name: "envoy", port: PORTS.envoy, pid: envoy.pid },
-    { name: "nginx", port: PORTS.nginx, pid: nginx.pid },
-  ];
-}
+const pathOf = (size: number) => `/r${ROUTES / 2}/${size}`;
 
 /** Correctness first: the body, the backend's header, and the header that the filter set. */
-async function checkAnswers({ name, port }: Contestant): Promise<void> {
-  const probe = new Probe("127.0.0.1", port);
+async function checkAnswers(
+  { name, port }: Contestant,
+  { protocol, size, authority }: { protocol: Protocol; size: number; authority: string },
+): Promise<void> {
+  const client = openClient(protocol, { port, authority });
   try {
-    for (const size of SIZES) {
-      const path = `/r${ROUTES / 2}/${size}`;
-      await until(probe, { path, host: HOST, status: 200 });
-      const { head, body } = await probe.get(path, HOST);
-      const right = body === "x".repeat(size) && /\r\nx-backend: bench/i.test(head) &&
-        new RegExp(`\\r\\nx-seen-route: r${ROUTES / 2}\\b`, "i").test(head);
-      if (!right) throw new Error(`${name} answers ${path} wrongly: ${head}`);
-    }
-    const other = await probe.get("/nothing", HOST);
-    if (other.status !== 404) throw new Error(`${name} answers /nothing with ${other.status}`);
+    const path = pathOf(size);
+    await until(client, { path, host: HOST, status: 200 });
+    const { head, body } = await client.get(path, HOST);
+    const right = body === "x".repeat(size) && /\r\nx-backend: bench/i.test(head) &&
+      new RegExp(`\\r\\nx-seen-route: r${ROUTES / 2}\\b`, "i").test(head);
+    if (!right) throw new Error(`${name}, ${protocol}: answers ${path} wrongly: ${head}`);
+    const { status } = await client.get("/nothing", HOST);
+    if (status !== 404) throw new Error(`${name}, ${protocol}: answers /nothing with ${status}`);
   } finally {
-    probe.close();
+    client.close();
   }
 }
 
-async function measure(contestant: Contestant, size: number, tools: Tools): Promise<Sample> {
+async function measure(row: Row, contestant: Contestant, run: Run): Promise<Sample> {
+  const { tools, seconds } = run;
   const before = await cpuSeconds(contestant.pid);
-  const output = await run("taskset", [
-    "-c",
-    String(CLIENT_CORE),
-    tools.wrk,
-    "-t1",
-    `-c${CONNECTIONS}`,
-    `-d${SECONDS}s`,
-    "-H",
-    `Host: ${HOST}`,
-    `http://127.0.0.1:${contestant.port}/r${ROUTES / 2}/${size}`,
-  ], { env: { LD_LIBRARY_PATH: tools.libraryPath } });
+  const requests = await load(row, contestant, { tools, seconds, path: pathOf(row.size) });
   const cpu = await cpuSeconds(contestant.pid) - before;
-  const requests = Number(/(\d+) requests in/.exec(output)?.[1] ?? 0);
-  if (/Non-2xx|Socket errors/.test(output) || requests === 0) {
-    throw new Error(`${contestant.name}: unexpected answers:\n${output}`);
-  }
-  return { cpu: cpu * 1e6 / requests, rps: requests / SECONDS };
+  return { cpu: cpu * 1e6 / requests, rps: requests / seconds };
 }
 
-/** Rounds of one size, all contestants in turn. */
-async function rounds(
-  contestants: readonly Contestant[],
-  size: number,
-  tools: Tools,
-): Promise<Map<string, Sample[]>> {
-  const taken = new Map(contestants.map(({ name }) => [name as string, [] as Sample[]]));
+/** Rounds of one row, all contestants in turn. */
+async function rounds(row: Row, contestants: readonly Contestant[], run: Run): Promise<Samples> {
+  const taken: Samples = new Map(contestants.map(({ name }) => [name, []]));
   for (let round = 0; round < ROUNDS; round++) {
     for (const contestant of contestants) {
-      taken.get(contestant.name)?.push(await measure(contestant, size, tools));
+      taken.get(contestant.name)?.push(await measure(row, contestant, run));
     }
   }
   return taken;
 }
 
-function peersOf(taken: ReadonlyMap<string, Sample[]>): Sample[][] {
-  return [...taken].flatMap(([name, list]) => name === "light-k8s-gateway" ? [] : [list]);
+function moved(taken: Samples): boolean {
+  return [...taken].some(([name, list]) =>
+    name !== "light-k8s-gateway" && drift(list.map(({ cpu }) => cpu)) > MAX_DRIFT
+  );
 }
 
-async function compare(
-  contestants: readonly Contestant[],
-  { tools, print }: { tools: Tools; print: (line: string) => void },
-): Promise<Verdict[]> {
-  const samples = new Map<string, Sample[]>();
-  const key = (name: string, size: number) => `${name} ${size}`;
-  for (const contestant of contestants) {
-    for (const size of SIZES) await measure(contestant, size, tools);
-  }
-  for (const size of SIZES) {
-    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-      const taken = await rounds(contestants, size, tools);
-      for (const [name, list] of taken) samples.set(key(name, size), list);
-      if (peersOf(taken).every((peer) => drift(peer.map(({ cpu }) => cpu)) <= MAX_DRIFT)) break;
-      if (attempt < ATTEMPTS) print(`  ${size} B: the machine moved too much, once more`);
-    }
-  }
-  const of = (name: string, size: number) => samples.get(key(name, size)) ?? [];
+async function compare(contestants: readonly Contestant[], run: Run): Promise<Verdict[]> {
   const verdicts: Verdict[] = [];
-  for (const size of SIZES) {
-    for (const { name } of contestants) {
-      const cpus = of(name, size).map(({ cpu }) => cpu);
-      const rps = median(of(name, size).map((sample) => sample.rps));
-      const spread = `${fixed(Math.min(...cpus))}–${fixed(Math.max(...cpus))}`;
-      const figure = fixed(median(cpus)).padStart(6);
-      print(
-        `  ${String(size).padStart(6)} B  ${name.padEnd(18)} ${figure} µs CPU/request (${spread})` +
-          `  ${fixed(rps / 1000).padStart(5)}k requests/s`,
-      );
+  for (const row of ROWS) {
+    for (const contestant of contestants) {
+      await measure(row, contestant, { ...run, seconds: WARM_UP });
     }
-    for (const [peer, limit] of [["envoy", 0.85], ["nginx", 2.6]] as const) {
-      verdicts.push(
-        verdict({ size, peer, limit, own: of("light-k8s-gateway", size), its: of(peer, size) }),
-      );
+    let taken = await rounds(row, contestants, run);
+    for (let attempt = 1; attempt < run.attempts && moved(taken); attempt++) {
+      run.print(`  ${nameOf(row)}: the machine moved too much, once more`);
+      taken = await rounds(row, contestants, run);
+    }
+    printRow(row, taken, run.print);
+    const own = taken.get("light-k8s-gateway") ?? [];
+    for (const peer of ["envoy", "nginx"] as const) {
+      const its = taken.get(peer) ?? [];
+      const limit = row.limits[peer];
+      if (limit === undefined) {
+        run.print(`    ${fixed(ratioOf(own, its).ratio, 2)} × ${peer}, which is told only`);
+      } else verdicts.push(verdict({ row, peer, limit, own, its }));
     }
   }
   return verdicts;
 }
 
+function printRow(row: Row, taken: Samples, print: (line: string) => void): void {
+  for (const [name, samples] of taken) {
+    const cpus = samples.map(({ cpu }) => cpu);
+    const rps = median(samples.map((sample) => sample.rps));
+    const spread = `${fixed(Math.min(...cpus))}–${fixed(Math.max(...cpus))}`;
+    print(
+      `  ${nameOf(row).padEnd(26)}  ${name.padEnd(17)} ${fixed(median(cpus)).padStart(6)}` +
+        ` µs CPU/request (${spread})  ${fixed(rps / 1000).padStart(5)}k requests/s`,
+    );
+  }
+}
+
+/** Ratios pair by pair, so that a machine whose speed drifts does not decide. */
+function ratioOf(own: readonly Sample[], its: readonly Sample[]) {
+  const ratios = own.map(({ cpu }, i) => cpu / (its[i]?.cpu ?? Infinity));
+  return { ratio: median(ratios), least: Math.min(...ratios), most: Math.max(...ratios) };
+}
+
 interface Comparison {
-  size: number;
+  row: Row;
   peer: string;
   limit: number;
   own: readonly Sample[];
   its: readonly Sample[];
 }
 
-/** Ratios pair by pair, so that a machine whose speed drifts does not decide. */
-function verdict({ size, peer, limit, own, its }: Comparison): Verdict {
-  const ratios = own.map(({ cpu }, i) => cpu / (its[i]?.cpu ?? Infinity));
-  const ratio = median(ratios);
-  const moved = drift(its.map(({ cpu }) => cpu));
-  const noisy = moved > MAX_DRIFT ? `, ${peer} moved ${fixed(moved * 100, 0)} %` : "";
-  const spread = `${fixed(Math.min(...ratios), 2)}–${fixed(Math.max(...ratios), 2)}`;
+function verdict({ row, peer, limit, own, its }: Comparison): Verdict {
+  const { ratio, least, most } = ratioOf(own, its);
+  const drifted = drift(its.map(({ cpu }) => cpu));
+  const noisy = drifted > MAX_DRIFT ? `, ${peer} moved ${fixed(drifted * 100, 0)} %` : "";
+  const spread = `${fixed(least, 2)}–${fixed(most, 2)}`;
   return {
-    name: `CPU per request against ${peer}, ${size} B`,
+    name: `CPU per request against ${peer}, ${nameOf(row)}`,
     measured: `${fixed(ratio, 2)} × (${spread}, ${own.length} rounds${noisy})`,
     target: `≤ ${limit} ×`,
-    outcome: moved > MAX_DRIFT ? "noisy" : ratio <= limit ? "pass" : "miss",
+    outcome: drifted > MAX_DRIFT ? "noisy" : ratio <= limit ? "pass" : "miss",
   };
 }

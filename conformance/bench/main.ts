@@ -9,6 +9,7 @@ import { benchPropagation } from "./propagation.ts";
 import { benchScale } from "./scale.ts";
 import { benchSoak } from "./soak.ts";
 import { formatVerdict } from "./statistics.ts";
+import { benchWorkers } from "./workers.ts";
 import type { Verdict } from "./statistics.ts";
 
 type Print = (line: string) => void;
@@ -26,10 +27,11 @@ interface Options {
 }
 
 const PARTS: Readonly<Record<string, Part>> = {
-  cpu: { unnamed: "always", run: (print) => benchCpu(print) },
+  cpu: { unnamed: "always", run: (print, { full }) => benchCpu(print, { full }) },
   propagation: { unnamed: "always", run: (print) => benchPropagation(print) },
   edits: { unnamed: "always", run: (print, { full }) => benchEdits(print, { full }) },
   scale: { unnamed: "full", run: (print) => benchScale(print) },
+  workers: { unnamed: "full", run: (print) => benchWorkers(print) },
   soak: { unnamed: "never", run: (print, { minutes }) => benchSoak(print, { minutes }) },
 };
 

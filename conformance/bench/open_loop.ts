@@ -9,6 +9,9 @@ const KEPT = 8;
  */
 const MAX_IDLE = 5000;
 
+/** Requests under way; one that is due beyond that is not sent, and counted. */
+const MAX_RUNNING = 2000;
+
 interface Kept {
   client: Client;
   since: number;
@@ -23,8 +26,13 @@ export interface LoadOptions {
   signal: AbortSignal;
 }
 
+export interface LoadResult {
+  /** Requests that were due while too many were under way: the machine is too small or too busy. */
+  unsent: number;
+}
+
 /** Runs until the signal aborts and every request has its answer. */
-export async function runLoad({ rate, kinds, ask, signal }: LoadOptions): Promise<void> {
+export async function runLoad({ rate, kinds, ask, signal }: LoadOptions): Promise<LoadResult> {
   const idle = new Map(kinds.map((kind) => [kind, [] as Kept[]]));
   const running = new Set<Promise<void>>();
   const credit = new Map(kinds.map((kind) => [kind, 0]));
@@ -45,10 +53,15 @@ export async function runLoad({ rate, kinds, ask, signal }: LoadOptions): Promis
     while (kept[0] !== undefined && now - kept[0].since > MAX_IDLE) kept.shift()?.client.close();
     return (kind.keep ? kept.pop()?.client : undefined) ?? kind.open();
   };
+  let unsent = 0;
   const begin = performance.now();
   for (let i = 0; !signal.aborted; i++) {
     const wait = begin + i * 1000 / rate - performance.now();
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    if (running.size >= MAX_RUNNING) {
+      unsent++;
+      continue;
+    }
     const kind = next();
     const kept = idle.get(kind) ?? [];
     const client = take(kind, kept);
@@ -61,4 +74,5 @@ export async function runLoad({ rate, kinds, ask, signal }: LoadOptions): Promis
   }
   await Promise.all(running);
   for (const kept of idle.values()) for (const { client } of kept) client.close();
+  return { unsent };
 }

@@ -75,7 +75,7 @@ export class Probe {
 
 /** Sends requests until one is answered with `status`; bounded. */
 export async function until(
-  probe: Probe,
+  probe: Pick<Probe, "get">,
   options: { path: string; host: string; status: number },
 ): Promise<void> {
   const { path, host, status } = options;

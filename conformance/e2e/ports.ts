@@ -5,8 +5,8 @@
  * see.
  */
 const FIRST = 20_000;
-const PORTS_PER_RUN = 120;
-const RUNS = 100;
+const PORTS_PER_RUN = 160;
+const RUNS = 75;
 
 const base = FIRST + (Deno.pid % RUNS) * PORTS_PER_RUN;
 
@@ -29,4 +29,9 @@ export const PORTS = {
   externalBus: base + 110,
   workers: base + 105,
   routeFilters: base + 119,
+  scaleFaults: base + 120,
+  largeSnapshot: base + 125,
+  diskFull: base + 130,
+  controllers: base + 135,
+  hostileHttp2: base + 140,
 } as const;

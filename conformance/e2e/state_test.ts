@@ -1,5 +1,5 @@
 /** `--state`: what a stack was, it is again after a restart. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { withGateway } from "./harness.ts";
 import type { GatewayUnderTest } from "./harness.ts";
 import { backend, gateway, route, SCOPE } from "./manifests.ts";
@@ -69,6 +69,10 @@ Deno.test("a stack started again with --state: versions and generations go on, n
     const { version, digest } = first;
     await run("two", async (edge) => {
       assertEquals(await seen(edge), { version, digest, generation: 2 });
+      const second = withGateway({ stateDir, files: {} }, () => Promise.resolve());
+      const { message } = await assertRejects(() => second, Error);
+      assertStringIncludes(message, `${stateDir}: another stack uses it`);
+      await serves("two");
     });
     // Edited while nothing ran.
     await run("one", async (edge) => {

@@ -1,6 +1,6 @@
 /** Manifests on disk, compiled as the controller would. */
-import { compile } from "../compile.ts";
-import type { CompileResult } from "../compile.ts";
+import { compile } from "../compile/compile.ts";
+import type { CompileResult } from "../compile/compile.ts";
 import type { Problem } from "../source/batch.ts";
 import { loadManifests } from "../source/files/files_source.ts";
 import { ObjectStore } from "../store/store.ts";

@@ -1,6 +1,6 @@
 /**
- * Becoming the one that may write: hold the lock, then raise the epoch by compare-and-swap. The
- * lock keeps two controllers of one machine apart; the epoch is what the bus enforces.
+ * Becoming the one that may write: hold the lock (a file's on one machine), then raise the
+ * epoch by compare-and-swap. The lock keeps two controllers apart; the epoch is what the bus enforces.
  */
 import { EPOCH_SUBJECT } from "../../shared/bus/subjects.ts";
 import { BusError, type BusMessage, type BusWriter } from "../../shared/bus/transport.ts";
@@ -9,28 +9,6 @@ import type { KeySet, Signer } from "../../shared/snapshot/keys.ts";
 import { EPOCH_SCOPE, type EpochPayload } from "../../shared/snapshot/messages.ts";
 import { RefusalError } from "../../shared/snapshot/refusal.ts";
 import { verifyEpoch } from "../../shared/snapshot/verify.ts";
-
-/** An exclusive lock on a file, held until released or until the process ends. */
-export class FileLock {
-  readonly #file: Deno.FsFile;
-
-  private constructor(file: Deno.FsFile) {
-    this.#file = file;
-  }
-
-  /** The lock on `path` (created when missing); undefined when another process holds it. */
-  static async acquire(path: string): Promise<FileLock | undefined> {
-    const file = await Deno.open(path, { create: true, write: true, mode: 0o600 });
-    if (await file.tryLock(true)) return new FileLock(file);
-    file.close();
-    return undefined;
-  }
-
-  release(): void {
-    // Closing the file gives the lock up.
-    this.#file.close();
-  }
-}
 
 /** A time in office: what every write carries and is fenced by. */
 export interface Term {

@@ -1,21 +1,8 @@
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { startTestServer } from "../../shared/bus/testing.ts";
 import { openNatsBus } from "../../shared/bus/transport_nats.ts";
 import { createSigner, generateSigningKey, KeySet } from "../../shared/snapshot/keys.ts";
-import { FileLock, raiseEpoch, stillLeading } from "./leadership.ts";
-
-Deno.test("FileLock.acquire() gives the lock to one holder at a time", async () => {
-  const folder = await Deno.makeTempDir({ prefix: "lgw-lock-" });
-  const path = `${folder}/lock`;
-  const first = await FileLock.acquire(path);
-  assert(first !== undefined);
-  assertEquals(await FileLock.acquire(path), undefined);
-  first.release();
-  const second = await FileLock.acquire(path);
-  assert(second !== undefined);
-  second.release();
-  await Deno.remove(folder, { recursive: true });
-});
+import { raiseEpoch, stillLeading } from "./leadership.ts";
 
 Deno.test("raiseEpoch() counts up in one lineage, whoever races", async () => {
   const server = await startTestServer();

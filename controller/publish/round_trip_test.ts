@@ -328,3 +328,25 @@ Deno.test("a proxy starts from its local copy while the bus is away, and catches
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+test("a snapshot that is larger than a message is applied when its last chunk came", async (start) => {
+  const server = await start();
+  const controller = startController(server);
+  const proxy = new TestProxy(server);
+  try {
+    // Random text deflates little. At this size a server asks for flow control behind the last one.
+    const paths = Array.from(
+      { length: 24 },
+      () => "/" + crypto.getRandomValues(new Uint8Array(60_000)).toHex(),
+    );
+    published(await controller.publisher.publish(sampleDesired({ paths: ["/a", ...paths] })));
+    await proxy.serves(1);
+    published(await controller.publisher.publish(sampleDesired({ paths: ["/b", ...paths] })));
+    await proxy.serves(2);
+    assertEquals(proxy.refusals, []);
+  } finally {
+    await proxy.close();
+    await controller.close();
+    await server.close();
+  }
+});

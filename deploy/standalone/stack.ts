@@ -12,6 +12,8 @@ import type { LaunchedServer } from "../../shared/bus/server/launch.ts";
 import { fileBusUrl } from "../../shared/bus/open_bus.ts";
 import { locateOptionsFromEnv, locateServer } from "../../shared/bus/server/locate.ts";
 import type { LocatedServer } from "../../shared/bus/server/locate.ts";
+import type { StreamLimits } from "../../shared/bus/streams.ts";
+import { FileLock } from "../../shared/lib/file_lock.ts";
 import { errorMessage } from "../../shared/lib/log.ts";
 import { systemClock } from "../../shared/lib/clock.ts";
 import { parseInteger, parseObject } from "../../shared/lib/parse.ts";
@@ -44,6 +46,8 @@ export interface StackOptions {
    * a nats-server where one can be had. `NATS_URL` names a server of the user's instead.
    */
   bus?: BusKind;
+  /** Sizes of the streams. Default: those of `shared/bus/streams.ts`. */
+  streamLimits?: StreamLimits;
   /** What private keys are sealed to on the bus. Secret. Default: a new one. */
   fleetKey?: FleetPrivateKey;
   env: Pick<Deno.Env, "get">;
@@ -109,6 +113,7 @@ class StackBuilder {
   readonly #temporary: boolean;
   readonly #linkFolder: string;
   #stateDir = "";
+  #lock: FileLock | undefined;
   #bus: KeptAlive<LaunchedServer> | undefined;
   #controller: KeptAlive<Child> | undefined;
   readonly #proxies: KeptAlive<Child>[] = [];
@@ -128,9 +133,7 @@ class StackBuilder {
       throw new ConfigError(`server.ip: ${count} proxies need an address each; leave it out`);
     }
     const addressOf = (index: number) => server.ip ?? proxyAddress(index);
-    this.#stateDir = this.#options.stateDir ?? await Deno.makeTempDir({ prefix: "lgw-" });
-    await Deno.mkdir(this.#stateDir, { recursive: true, mode: 0o700 });
-    this.#stateDir = await Deno.realPath(this.#stateDir);
+    this.#stateDir = await this.#openState();
     const users = {
       controller: credentials({ role: "controller", user: "controller" }),
       proxy: credentials({ role: "proxy", user: "proxy", fleet: FLEET }),
@@ -169,6 +172,7 @@ class StackBuilder {
           statusAddress: own.statusAddress === "" ? addressOf(0) : own.statusAddress,
         },
         exactPorts: server.listeners.map(({ port }) => port),
+        streamLimits: this.#options.streamLimits,
         logLevel,
         stateDir: this.#stateDir,
       },
@@ -222,7 +226,19 @@ class StackBuilder {
     await this.#bus?.stop();
     if (this.#stateDir === "") return;
     await unlinkStackFile(this.#stateDir, this.#linkFolder);
+    this.#lock?.release();
     if (this.#temporary) await Deno.remove(this.#stateDir, { recursive: true });
+  }
+
+  /** Two stacks on one folder would be two servers that write the same streams. */
+  async #openState(): Promise<string> {
+    const folder = this.#options.stateDir ?? await Deno.makeTempDir({ prefix: "lgw-" });
+    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+    this.#lock = await FileLock.acquire(`${folder}/stack.lock`);
+    if (this.#lock === undefined) {
+      throw new ConfigError(`state folder ${folder}: another stack uses it; end that one first`);
+    }
+    return await Deno.realPath(folder);
   }
 
   /** The address of a bus of our own. */

@@ -193,6 +193,8 @@ function startConfig(start: StartAt): Json {
 class Pump {
   readonly #clock: Clock;
   readonly #queue: Delivery[] = [];
+  /** Of those in the queue: what the server asks for flow control is not one that follows. */
+  #messages = 0;
   #wake: (() => void) | undefined;
   #stopped = false;
   #delivered = 0;
@@ -217,8 +219,9 @@ class Pump {
       return this.stop();
     }
     this.#delivered = place.consumer;
-    const queue = this.#queue;
-    queue.push({
+    const queued = () => this.#messages;
+    this.#messages++;
+    this.#queue.push({
       kind: "message",
       message: {
         subject: message.subject,
@@ -226,7 +229,7 @@ class Pump {
         time: place.time,
         signed: toSigned(message),
         get pending() {
-          return Math.max(place.pending, queue.length);
+          return Math.max(place.pending, queued());
         },
       },
     });
@@ -253,6 +256,7 @@ class Pump {
     while (!this.#stopped) {
       const next = this.#queue.shift();
       if (next !== undefined) {
+        if (next.kind === "message") this.#messages--;
         yield next;
         continue;
       }

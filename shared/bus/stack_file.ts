@@ -45,9 +45,11 @@ export async function writeStackFile(
   await Deno.rename(`${path}.new`, path);
   await Deno.mkdir(linkFolder, { recursive: true, mode: 0o700 });
   await checkOwnFolder(linkFolder);
-  const link = `${linkFolder}/stack.json`;
-  await Deno.remove(link).catch(() => {});
-  await Deno.symlink(await Deno.realPath(path), link);
+  // Made beside and moved into place: two stacks may start at the same moment.
+  const target = await Deno.realPath(path);
+  const made = `${linkFolder}/${crypto.randomUUID()}.new`;
+  await Deno.symlink(target, made);
+  await Deno.rename(made, `${linkFolder}/stack.json`);
 }
 
 /** A folder that others could have prepared; the message names it. */

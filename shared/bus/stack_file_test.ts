@@ -54,6 +54,32 @@ Deno.test("writeStackFile() keeps the file to its owner and moves the link to th
   }
 });
 
+Deno.test("writeStackFile() links one of the stacks that start at the same moment", async () => {
+  const folder = await Deno.makeTempDir();
+  const content = {
+    fleet: "f",
+    reader: { url: "nats://127.0.0.1:1", user: "reader", seed: "seed" },
+    trustedKeys: ["k"],
+    controllerAdmin: "http://127.0.0.1:2",
+    proxyAdmins: [],
+  };
+  try {
+    const linkFolder = `${folder}/run`;
+    const names = Array.from({ length: 8 }, (_, index) => `stack-${index}`);
+    for (const name of names) await Deno.mkdir(`${folder}/${name}`);
+    await Promise.all(
+      names.map((name) =>
+        writeStackFile(`${folder}/${name}`, { content: { ...content, fleet: name }, linkFolder })
+      ),
+    );
+    assertEquals(names.includes((await readStackFile(`${linkFolder}/stack.json`)).fleet), true);
+    const left = await Array.fromAsync(Deno.readDir(linkFolder), ({ name }) => name);
+    assertEquals(left, ["stack.json"]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("runtimeFolder() is the user's own", () => {
   const env = (values: Record<string, string>) => ({ get: (name: string) => values[name] });
   assertEquals(runtimeFolder(env({ XDG_RUNTIME_DIR: "/run/user/1" })), "/run/user/1/lgw");

@@ -1,4 +1,5 @@
 /** The streams and their settings. Only the leading controller creates or changes them. */
+import { parseInteger, parseObject } from "../lib/parse.ts";
 import { EPOCH_SUBJECT, ROOT } from "./subjects.ts";
 
 export type StreamName =
@@ -39,6 +40,27 @@ export interface StreamLimits {
   secretBytes?: number;
   /** Copies of every stream. Default 1. */
   replicas?: number;
+}
+
+const LIMITS = [
+  "currentBytes",
+  "historyBytes",
+  "historyAge",
+  "stateBytes",
+  "secretBytes",
+  "replicas",
+] as const satisfies readonly (keyof StreamLimits)[];
+
+/** Checks a value that was handed over. Throws a `ParseError` that names the member. */
+export function parseStreamLimits(value: unknown, path: string): StreamLimits {
+  const given = parseObject(value, { path, keys: LIMITS });
+  const limits: StreamLimits = {};
+  for (const name of LIMITS) {
+    if (given[name] === undefined) continue;
+    const bounds = { min: 1, max: Number.MAX_SAFE_INTEGER };
+    limits[name] = parseInteger(given[name], { path: `${path}.${name}`, ...bounds });
+  }
+  return limits;
 }
 
 const MiB = 1024 * 1024;

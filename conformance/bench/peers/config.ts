@@ -6,8 +6,10 @@
 export interface PeerOptions {
   /** Number of routes `/r0` … */
   routes: number;
-  listenPort: number;
+  port: { plain: number; tls: number };
   backendPort: number;
+  /** Paths of PEM files. */
+  tls: { certificate: string; key: string };
 }
 
 /**
@@ -31,7 +33,7 @@ export function backendConfig(port: number): string {
 }
 
 /** nginx as a reverse proxy. */
-export function nginxConfig({ routes, listenPort, backendPort }: PeerOptions): string {
+export function nginxConfig({ routes, port, backendPort, tls }: PeerOptions): string {
   const locations = Array.from({ length: routes }, (_, i) => [
     `    location /r${i}/ {`,
     "      proxy_http_version 1.1;",
@@ -44,9 +46,12 @@ export function nginxConfig({ routes, listenPort, backendPort }: PeerOptions): s
   ]).flat();
   return nginx([
     "  keepalive_requests 1000000000;",
-    `  upstream backend { server 127.0.0.1:${backendPort}; keepalive 128; keepalive_requests 1000000000; }`,
+    `  upstream backend { server 127.0.0.1:${backendPort}; keepalive 1024; keepalive_requests 1000000000; }`,
     "  server {",
-    `    listen 127.0.0.1:${listenPort} backlog=4096;`,
+    `    listen 127.0.0.1:${port.plain} backlog=4096;`,
+    `    listen 127.0.0.1:${port.tls} ssl http2 backlog=4096;`,
+    `    ssl_certificate ${tls.certificate}; ssl_certificate_key ${tls.key};`,
+    "    ssl_protocols TLSv1.2 TLSv1.3;",
     "    server_name bench.example.com;",
     ...locations,
     "  }",
@@ -71,47 +76,64 @@ function nginx(http: readonly string[]): string {
 }
 
 /** Envoy as a reverse proxy: one worker, the circuit breakers raised out of the way. */
-export function envoyConfig({ routes, listenPort, backendPort }: PeerOptions): string {
+export function envoyConfig({ routes, port, backendPort, tls }: PeerOptions): string {
   const endpoint = (port: number) => ({
     endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: port } } },
   });
+  const secured = {
+    name: "envoy.transport_sockets.tls",
+    typed_config: {
+      "@type":
+        "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+      common_tls_context: {
+        alpn_protocols: ["h2", "http/1.1"],
+        tls_certificates: [{
+          certificate_chain: { filename: tls.certificate },
+          private_key: { filename: tls.key },
+        }],
+      },
+    },
+  };
+  const filters = [{
+    name: "envoy.filters.network.http_connection_manager",
+    typed_config: {
+      "@type":
+        "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+      stat_prefix: "bench",
+      generate_request_id: false,
+      route_config: {
+        virtual_hosts: [{
+          name: "bench",
+          domains: ["bench.example.com"],
+          routes: Array.from({ length: routes }, (_, i) => ({
+            match: { path_separated_prefix: `/r${i}` },
+            route: { cluster: "backend" },
+            request_headers_to_add: [{
+              header: { key: "x-route", value: `r${i}` },
+              append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
+            }],
+          })),
+        }],
+      },
+      http_filters: [{
+        name: "envoy.filters.http.router",
+        typed_config: {
+          "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+        },
+      }],
+    },
+  }];
+  const listener = (name: string, port_value: number, transport: object) => ({
+    name,
+    address: { socket_address: { address: "127.0.0.1", port_value } },
+    filter_chains: [{ filters, ...transport }],
+  });
   return JSON.stringify({
     static_resources: {
-      listeners: [{
-        name: "bench",
-        address: { socket_address: { address: "127.0.0.1", port_value: listenPort } },
-        filter_chains: [{
-          filters: [{
-            name: "envoy.filters.network.http_connection_manager",
-            typed_config: {
-              "@type":
-                "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-              stat_prefix: "bench",
-              generate_request_id: false,
-              route_config: {
-                virtual_hosts: [{
-                  name: "bench",
-                  domains: ["bench.example.com"],
-                  routes: Array.from({ length: routes }, (_, i) => ({
-                    match: { path_separated_prefix: `/r${i}` },
-                    route: { cluster: "backend" },
-                    request_headers_to_add: [{
-                      header: { key: "x-route", value: `r${i}` },
-                      append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
-                    }],
-                  })),
-                }],
-              },
-              http_filters: [{
-                name: "envoy.filters.http.router",
-                typed_config: {
-                  "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
-                },
-              }],
-            },
-          }],
-        }],
-      }],
+      listeners: [
+        listener("plain", port.plain, {}),
+        listener("tls", port.tls, { transport_socket: secured }),
+      ],
       clusters: [{
         name: "backend",
         type: "STATIC",

@@ -1,6 +1,7 @@
 /** YAML text → documents whose every field knows its line. */
 import { type Document, isMap, isScalar, LineCounter, parseAllDocuments } from "yaml";
 import type { Path } from "../decode/decoder.ts";
+import { fastDocuments } from "./fast_yaml.ts";
 
 export interface Position {
   /** From 1. */
@@ -12,6 +13,8 @@ export interface ManifestDocument {
   value: unknown;
   /** Where the value at `path` stands, or its nearest parent; with `key`, where its key stands. */
   locate(path: Path, key?: boolean): Position;
+  /** Locating means to parse the text again, and keeps no more than the text until then. */
+  readonly dear: boolean;
 }
 
 export interface Manifest {
@@ -23,6 +26,28 @@ export interface Manifest {
 
 /** Parses a stream of YAML documents. Never throws: what cannot be read is in `errors`. */
 export function parseManifest(text: string): Manifest {
+  const values = fastDocuments(text);
+  if (values === undefined) return parseWithPositions(text);
+  // Several problems of one manifest ask one after the other; later it need not be there any more.
+  let parsed: WeakRef<Manifest> | undefined;
+  const positions = () => {
+    const manifest = parsed?.deref() ?? parseWithPositions(text);
+    parsed = new WeakRef(manifest);
+    return manifest;
+  };
+  return {
+    errors: [],
+    documents: values.map((value, index) => ({
+      value,
+      dear: true,
+      locate: (path, key) =>
+        positions().documents[index]?.locate(path, key) ?? { line: 1, column: 1 },
+    })),
+  };
+}
+
+/** The same with the full parser, which knows where everything stands. */
+export function parseWithPositions(text: string): Manifest {
   const lines = new LineCounter();
   const manifest: Manifest = { documents: [], errors: [] };
   const at = (offset: number): Position => {
@@ -49,6 +74,7 @@ export function parseManifest(text: string): Manifest {
       if (value === null || value === undefined) continue;
       manifest.documents.push({
         value,
+        dear: false,
         locate: (path, key) => at(offsetOf(document, path, key ?? false)),
       });
     } catch (error) {

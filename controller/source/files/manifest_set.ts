@@ -24,7 +24,7 @@ interface Entry {
   object: KubeObject;
   signature: string;
   created?: number;
-  place: Problem;
+  place: () => Problem;
 }
 
 interface FileState {
@@ -131,7 +131,7 @@ export class ManifestSet {
             this.#add(state, read.key, {
               object: read.object,
               signature: contentSignature(read.object),
-              place: read.problem,
+              place: read.place,
               ...(read.created === undefined ? {} : { created: read.created }),
             });
             break;
@@ -215,8 +215,8 @@ export class ManifestSet {
   #add(state: FileState, key: string, entry: Entry): void {
     const first = state.entries.get(key);
     if (first === undefined) return void state.entries.set(key, entry);
-    const message = `is there twice; the one at line ${first.place.line} counts`;
-    state.problems.push({ ...entry.place, message });
+    const message = `is there twice; the one at line ${first.place().line} counts`;
+    state.problems.push({ ...entry.place(), message });
   }
 
   #replace(file: string, state: FileState | undefined): void {
@@ -284,7 +284,7 @@ export class ManifestSet {
       for (const file of owners) {
         const place = this.#files.get(file)?.entries.get(key)?.place;
         if (file === winner || place === undefined) continue;
-        problems.push({ ...place, message: `is in ${winner} too; the one there counts` });
+        problems.push({ ...place(), message: `is in ${winner} too; the one there counts` });
       }
     }
     return problems.sort((a, b) =>
@@ -306,7 +306,7 @@ function namespaceEntry(name: string, entry: Entry | undefined): Entry {
   const meta = entry?.object.meta ??
     { name, namespace: "", uid: objectUid(key), generation: 1, created: 0, manager: "" };
   const object: Namespace = { kind: "Namespace", meta: { ...meta, labels } };
-  const place = { severity: "error", file: "", line: 1, column: 1, message: "" } as const;
+  const place = (): Problem => ({ severity: "error", file: "", line: 1, column: 1, message: "" });
   return { place, ...entry, object, signature: "" };
 }
 

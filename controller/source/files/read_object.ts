@@ -5,12 +5,12 @@ import { asRecord, below, FAIL, type Finding, type Path } from "../decode/decode
 import { metadata } from "../decode/metadata.ts";
 import { kindRow, KINDS } from "../kinds.ts";
 import type { CrdSet } from "../schema/crd_set.ts";
-import type { ManifestDocument } from "./manifest.ts";
+import type { ManifestDocument, Position } from "./manifest.ts";
 import { objectUid } from "./uid.ts";
 
 /** One object of a manifest. */
 export type ReadObject =
-  | { kind: "object"; key: string; object: KubeObject; created?: number; problem: Problem }
+  | { kind: "object"; key: string; object: KubeObject; created?: number; place: () => Problem }
   /** Known by name but invalid: its last good form stays. */
   | { kind: "invalid"; key: string }
   /** So broken that its name is not known. */
@@ -100,15 +100,33 @@ function readObject(place: Place, { file, problems, crds }: ReadOptions): ReadOb
     },
   });
   if (decoded === FAIL) return { kind: "invalid", key };
-  const problem: Problem = {
-    severity: "error",
-    file,
-    ...document.locate(path),
-    object: key,
-    message: "",
-  };
   const created = meta.created === undefined ? {} : { created: meta.created };
-  return { kind: "object", key, object: decoded, problem, ...created };
+  return {
+    kind: "object",
+    key,
+    object: decoded,
+    place: placeOf(place, { file, object: key }),
+    ...created,
+  };
+}
+
+/** Where an object stands, for when another file has the same one. */
+function placeOf(
+  { document, path }: Place,
+  named: { file: string; object: string },
+): () => Problem {
+  return document.dear
+    ? () => problemAt(document.locate(path), named)
+    : known(document.locate(path), named);
+}
+
+/** Holds on to a position only: a document that was parsed in full is large. */
+function known(position: Position, named: { file: string; object: string }): () => Problem {
+  return () => problemAt(position, named);
+}
+
+function problemAt(position: Position, named: { file: string; object: string }): Problem {
+  return { severity: "error", ...position, ...named, message: "" };
 }
 
 /** `["spec", "rules", 0, "name"]` → `spec.rules[0].name`. */

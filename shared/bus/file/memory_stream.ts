@@ -4,7 +4,7 @@ import { BusError } from "../transport.ts";
 import type { BusMessage, StreamInfo } from "../transport.ts";
 import type { Purge, StoredMessage } from "./frames.ts";
 import { MessageIndex } from "./message_index.ts";
-import { Changes } from "./stream_view.ts";
+import { Changes, streamInfo } from "./stream_view.ts";
 import type { StoredEntry, StreamView } from "./stream_view.ts";
 
 interface Held extends StoredMessage {
@@ -42,17 +42,7 @@ export class MemoryStream implements StreamView {
   }
 
   info(): StreamInfo {
-    if (this.#identity === undefined) {
-      throw new BusError("missing", `${this.#settings.name}: there is no such stream`);
-    }
-    return {
-      identity: this.#identity,
-      firstSequence: this.#index.firstSequence,
-      lastSequence: this.#index.lastSequence,
-      messages: this.#index.size,
-      bytes: this.#index.bytes,
-      maxBytes: this.#settings.max_bytes,
-    };
+    return streamInfo(this.#identity, { settings: this.#settings, index: this.#index });
   }
 
   last(subject: string): StoredEntry | undefined {

@@ -11,7 +11,7 @@ import type { Frame, Purge, StoredMessage } from "./frames.ts";
 import { MessageIndex } from "./message_index.ts";
 import { listSegments, readBytes, readFrom, segment } from "./segments.ts";
 import type { Segment } from "./segments.ts";
-import { Changes } from "./stream_view.ts";
+import { Changes, streamInfo } from "./stream_view.ts";
 import type { StoredEntry, StreamView } from "./stream_view.ts";
 
 /** A segment that has grown to this is followed by the next, bytes. */
@@ -155,17 +155,7 @@ export class StreamLog implements StreamView {
   }
 
   info(): StreamInfo {
-    if (this.#identity === undefined) {
-      throw new BusError("missing", `${this.#settings.name}: there is no such stream`);
-    }
-    return {
-      identity: this.#identity,
-      firstSequence: this.#index.firstSequence,
-      lastSequence: this.#index.lastSequence,
-      messages: this.#index.size,
-      bytes: this.#index.bytes,
-      maxBytes: this.#settings.max_bytes,
-    };
+    return streamInfo(this.#identity, { settings: this.#settings, index: this.#index });
   }
 
   last(subject: string): StoredEntry | undefined {

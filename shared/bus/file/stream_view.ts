@@ -1,5 +1,8 @@
 /** A stream as its readers see it, whether it lies in files or in the memory of another process. */
+import type { StreamSettings } from "../streams.ts";
+import { BusError } from "../transport.ts";
 import type { BusMessage, StreamInfo } from "../transport.ts";
+import type { Indexed, MessageIndex } from "./message_index.ts";
 
 /** A message without its body. */
 export interface StoredEntry {
@@ -19,6 +22,25 @@ export interface StreamView {
   read(entry: StoredEntry, pending: number): BusMessage | undefined;
   /** Calls `listener` after each change until the returned function is called. */
   onChange(listener: () => void): () => void;
+}
+
+/** What a stream holds now. @throws {BusError} `missing` when there is no such stream */
+export function streamInfo(
+  identity: string | undefined,
+  { settings: { name, max_bytes }, index }: {
+    settings: StreamSettings;
+    index: MessageIndex<Indexed>;
+  },
+): StreamInfo {
+  if (identity === undefined) throw new BusError("missing", `${name}: there is no such stream`);
+  return {
+    identity,
+    firstSequence: index.firstSequence,
+    lastSequence: index.lastSequence,
+    messages: index.size,
+    bytes: index.bytes,
+    maxBytes: max_bytes,
+  };
 }
 
 /** Listeners of a view. */

@@ -3,6 +3,7 @@
  * while the bus is away. Checked again when read; holds no secrets.
  */
 import { Buffer } from "node:buffer";
+import { backoff } from "../../lib/backoff.ts";
 import type { SignedMessage } from "../../snapshot/envelope.ts";
 import { asObject, asString } from "../../snapshot/fields.ts";
 
@@ -13,6 +14,21 @@ const VALUES_DELAY = 1000;
 const FIRST_VALUES_DELAY = 50;
 
 const VALUES_FILE = "values.jsonl";
+
+/** Bound on what waits in memory for a disk that takes nothing, bytes per file. */
+const MAX_BACKLOG = 8 * 1024 * 1024;
+/** Milliseconds until what could not be written is tried again. */
+const RETRY = { initial: 1_000, max: 30_000 };
+
+/** What a file lacks still. */
+type Part =
+  | { kind: "whole"; text: string }
+  /** Belongs to the end of what is in the file. */
+  | { kind: "end"; text: string }
+  /** More than is held was not written: what follows is of no use before the next whole. */
+  | { kind: "lost" };
+
+const encoder = new TextEncoder();
 
 /** A message with the subject that it came under. */
 export interface StoredMessage {
@@ -41,7 +57,12 @@ export class LastGood {
   readonly #maxBytes: number;
   readonly #values = new Map<string, SignedMessage>();
   readonly #sizes = new Map<string, number>();
+  /** File → what was not written yet. */
+  readonly #backlog = new Map<string, Part>();
   #valuesTimer: ReturnType<typeof setTimeout> | undefined;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #failures = 0;
+  #flushing = false;
   #queue: Promise<void> = Promise.resolve();
 
   constructor(options: LastGoodOptions) {
@@ -80,35 +101,41 @@ export class LastGood {
       this.#options.onError(new Error(`${path}: ${size} bytes, at most ${this.#maxBytes}`));
       return [];
     }
-    this.#sizes.set(name, size);
     const messages: StoredMessage[] = [];
+    let whole = 0;
     for (const line of (await Deno.readTextFile(path)).split("\n")) {
       if (line === "") continue;
       const stored = parseLine(line);
-      // A torn line is the end of what was written whole.
+      // A torn line is the end of what was written whole; the next one is written over it.
       if (stored === undefined) break;
       messages.push(stored);
+      whole += encoder.encode(line).length + 1;
     }
+    this.#sizes.set(name, whole);
     return messages;
   }
 
   saveEpoch(stored: StoredMessage): void {
-    this.#enqueue(() => this.#replace("epoch.jsonl", line(stored)));
+    this.#save("epoch.jsonl", { kind: "whole", text: line(stored) });
   }
 
   /** A checkpoint starts the scope's file anew, a delta is appended. */
   saveSnapshot(scope: string, stored: StoredMessage, type: "delta" | "checkpoint"): void {
-    const name = scopeFile(scope);
-    this.#enqueue(() =>
-      type === "checkpoint" ? this.#replace(name, line(stored)) : this.#append(name, line(stored))
-    );
+    const kind = type === "checkpoint" ? "whole" : "end";
+    this.#save(scopeFile(scope), { kind, text: line(stored) });
   }
 
   dropScope(scope: string): void {
     const name = scopeFile(scope);
+    this.#backlog.delete(name);
     this.#enqueue(async () => {
       this.#sizes.delete(name);
-      await Deno.remove(`${this.#options.folder}/${name}`);
+      try {
+        await Deno.remove(`${this.#options.folder}/${name}`);
+      } catch (error) {
+        // It may never have been written.
+        if (!(error instanceof Deno.errors.NotFound)) this.#options.onError(error);
+      }
     });
   }
 
@@ -122,14 +149,54 @@ export class LastGood {
   #saveValues(): void {
     clearTimeout(this.#valuesTimer);
     this.#valuesTimer = undefined;
-    this.#enqueue(() => {
-      const lines = [...this.#values].map(([subject, message]) => line({ subject, message }));
-      return this.#replace(VALUES_FILE, lines.join(""));
-    });
+    const lines = [...this.#values].map(([subject, message]) => line({ subject, message }));
+    this.#save(VALUES_FILE, { kind: "whole", text: lines.join("") });
+  }
+
+  #save(name: string, part: Part): void {
+    const before = this.#backlog.get(name);
+    const lacking = following(before, part);
+    this.#backlog.set(name, lacking);
+    if (lacking.kind === "lost" && before?.kind !== "lost") {
+      this.#options.onError(new Error(`${name}: more than ${MAX_BACKLOG} bytes wait for the disk`));
+    }
+    this.#enqueue(() => this.#write(name));
   }
 
   #enqueue(write: () => Promise<void>): void {
-    this.#queue = this.#queue.then(write).catch((error) => this.#options.onError(error));
+    this.#queue = this.#queue.then(write);
+  }
+
+  /** Writes what the file lacks; what the disk does not take is kept and tried again. */
+  async #write(name: string): Promise<void> {
+    const part = this.#backlog.get(name);
+    if (part === undefined || part.kind === "lost") return;
+    this.#backlog.delete(name);
+    const bytes = encoder.encode(part.text);
+    const start = part.kind === "whole" ? 0 : this.#sizes.get(name) ?? 0;
+    if (!this.#room(name, start + bytes.length)) {
+      this.#backlog.set(name, { kind: "lost" });
+      return;
+    }
+    try {
+      await (start === 0 ? this.#replace(name, bytes) : this.#append(name, { bytes, start }));
+      this.#sizes.set(name, start + bytes.length);
+      this.#failures = 0;
+    } catch (error) {
+      // More may have come while this was being written.
+      const later = this.#backlog.get(name);
+      this.#backlog.set(name, later === undefined ? part : following(part, later));
+      this.#options.onError(error);
+      this.#retryLater();
+    }
+  }
+
+  #retryLater(): void {
+    if (this.#flushing || this.#retryTimer !== undefined) return;
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined;
+      for (const name of this.#backlog.keys()) this.#enqueue(() => this.#write(name));
+    }, backoff(this.#failures++, RETRY));
   }
 
   #room(name: string, bytes: number): boolean {
@@ -143,29 +210,42 @@ export class LastGood {
   }
 
   /** Written beside and renamed, so that a reader sees the old or the new file. */
-  async #replace(name: string, text: string): Promise<void> {
-    if (!this.#room(name, text.length)) return;
+  async #replace(name: string, bytes: Uint8Array): Promise<void> {
     const path = `${this.#options.folder}/${name}`;
-    await Deno.writeTextFile(`${path}.tmp`, text, { mode: 0o600 });
+    await Deno.writeFile(`${path}.tmp`, bytes, { mode: 0o600 });
     await Deno.rename(`${path}.tmp`, path);
-    this.#sizes.set(name, text.length);
   }
 
-  async #append(name: string, text: string): Promise<void> {
-    const size = (this.#sizes.get(name) ?? 0) + text.length;
-    if (!this.#room(name, size)) return;
-    await Deno.writeTextFile(`${this.#options.folder}/${name}`, text, {
-      append: true,
-      mode: 0o600,
-    });
-    this.#sizes.set(name, size);
+  async #append(
+    name: string,
+    { bytes, start }: { bytes: Uint8Array; start: number },
+  ): Promise<void> {
+    const path = `${this.#options.folder}/${name}`;
+    using file = await Deno.open(path, { write: true, create: true, mode: 0o600 });
+    // A line that was written in part is written over.
+    await file.truncate(start);
+    await file.seek(start, Deno.SeekMode.Start);
+    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
   }
 
-  /** Resolves when everything is written. */
+  /** Resolves when everything is written, or was tried; what is left waits for the next save. */
   async flush(): Promise<void> {
     if (this.#valuesTimer !== undefined) this.#saveValues();
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
+    this.#flushing = true;
+    for (const name of this.#backlog.keys()) this.#enqueue(() => this.#write(name));
     await this.#queue;
+    this.#flushing = false;
   }
+}
+
+/** What a file lacks that lacks `before` and is to get `part`. */
+function following(before: Part | undefined, part: Part): Part {
+  if (before === undefined || part.kind === "whole") return part;
+  if (before.kind === "lost" || part.kind === "lost") return { kind: "lost" };
+  if (before.text.length + part.text.length > MAX_BACKLOG) return { kind: "lost" };
+  return { kind: before.kind, text: before.text + part.text };
 }
 
 function scopeFile(scope: string): string {

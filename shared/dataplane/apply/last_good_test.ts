@@ -1,9 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import type { BusReader } from "../../bus/transport.ts";
 import { KeySet } from "../../snapshot/keys.ts";
+import { SCHEMA } from "../../snapshot/schema.ts";
 import { verifySnapshot } from "../../snapshot/verify.ts";
+import type { ScopeState } from "../../snapshot/verify.ts";
 import {
   cluster,
+  signed,
   signedCheckpoint,
   signedEpoch,
   TEST_SCOPE,
@@ -98,5 +101,52 @@ Deno.test("LastGood stays within its bound and says so", async () => {
     await copy.flush();
     assertEquals(errors.length, 1);
     assert((await Array.fromAsync(Deno.readDir(folder))).length === 0);
+  });
+});
+
+function delta(base: ScopeState, name: string) {
+  const change = { set: new Map([cluster(name)]), deleted: [] };
+  const tree = base.tree.with(change);
+  return signed("delta", {
+    schema: SCHEMA,
+    lineage: base.lineage,
+    scope: base.scope,
+    epoch: base.epoch,
+    version: base.version + 1,
+    baseDigest: base.digest,
+    digest: tree.digest,
+    previous: base.chain,
+    needs: [],
+    ...change,
+    meta: { changes: [], time: 0 },
+  });
+}
+
+Deno.test("LastGood writes what a disk did not take once it does, and nothing is missing then", async () => {
+  await withFolder(async (folder, errors) => {
+    const first = await fill(folder, errors);
+    const path = `${folder}/scope-${encodeURIComponent(TEST_SCOPE)}.jsonl`;
+    const copy = new LastGood({ folder, onError: (e) => errors.push(e) });
+    await copy.load();
+    // A folder in its place: the file can be neither opened nor replaced.
+    await Deno.rename(path, `${path}.away`);
+    await Deno.mkdir(path);
+    const one = delta(first, "one");
+    copy.saveSnapshot(TEST_SCOPE, { subject: "s", message: one }, "delta");
+    await copy.flush();
+    const told = errors.length;
+    assert(told > 0);
+    const second = verifySnapshot(one, first, testContext()).state;
+    const two = delta(second, "two");
+    await Deno.remove(path);
+    // And what a writer that was stopped left of a line.
+    await Deno.rename(`${path}.away`, path);
+    await Deno.writeTextFile(path, '{"torn', { append: true });
+    copy.saveSnapshot(TEST_SCOPE, { subject: "s", message: two }, "delta");
+    await copy.flush();
+    const { replayed, reasons } = await replay(folder, testKeys(), errors);
+    const third = verifySnapshot(two, second, testContext()).state;
+    assertEquals(replayed.get(TEST_SCOPE)?.state.digest, third.digest);
+    assertEquals([reasons, errors.length], [[], told]);
   });
 });

@@ -18,8 +18,8 @@ import {
   type ReferenceGrant,
   type RouteFilter,
   type ServicePort,
-} from "./model/objects.ts";
-import { RedactedText } from "./publish/types.ts";
+} from "../model/objects.ts";
+import { RedactedText } from "../publish/types.ts";
 
 type GrantTarget = ReferenceGrant["spec"]["to"][number];
 type SlicePort = NonNullable<EndpointSlice["ports"]>[number];
@@ -241,7 +241,7 @@ const endpointSlice: fc.Arbitrary<KubeObject> = fc.record({
 });
 
 const tlsFile = (name: string) =>
-  Deno.readTextFileSync(new URL(`testdata/_tls/${name}`, import.meta.url));
+  Deno.readTextFileSync(new URL(`../testdata/_tls/${name}`, import.meta.url));
 
 function secret(): fc.Arbitrary<KubeObject> {
   const pair = (crt: string, key: string): [string, string][] => [

@@ -4,12 +4,12 @@
  * makes dirty what read it; results are merged into scopes, endpoint sets, certificates, statuses
  * and diagnostics.
  */
-import { DEFAULT_CONTROLLER_NAME } from "../shared/config/settings.ts";
-import type { EndpointSet } from "../shared/snapshot/schema.ts";
-import { ResourceMap } from "../shared/snapshot/resource_map.ts";
-import { type AttachPoint, sameAttachPoint } from "./attach/attach_point.ts";
-import type { ResolvedBackend } from "./attach/backends.ts";
-import type { CertificateCache } from "./attach/certificates.ts";
+import { DEFAULT_CONTROLLER_NAME } from "../../shared/config/settings.ts";
+import type { EndpointSet } from "../../shared/snapshot/schema.ts";
+import { ResourceMap } from "../../shared/snapshot/resource_map.ts";
+import { type AttachPoint, sameAttachPoint } from "../attach/attach_point.ts";
+import type { ResolvedBackend } from "../attach/backends.ts";
+import type { CertificateCache } from "../attach/certificates.ts";
 import {
   type CompileOptions,
   type CompileResult,
@@ -24,19 +24,19 @@ import {
   compileGateway,
   compileRoute,
   type Diagnostic,
-} from "./compile_object.ts";
-import { sameBackend, ScopeAssembly } from "./compile_scope.ts";
-import { SharedValues } from "./compile_shared.ts";
-import { type ResultChange, Stage, type StageObserver } from "./compile_stage.ts";
-import { Draft } from "./compile_draft.ts";
-import { endpointSet } from "./model/endpoints.ts";
-import { objectKey } from "./model/objects.ts";
-import { certificateParts, listenerPorts, type RouteParts } from "./model/scope.ts";
-import type { CertificateMaterial, ScopeContent } from "./publish/types.ts";
-import type { DesiredStatus } from "./status/desired.ts";
-import { expiredCertificates, gatewayStatus } from "./status/gateway.ts";
-import { type Reads, readsOf, recordReads, References } from "./store/references.ts";
-import { StoredView } from "./store/view.ts";
+} from "./object.ts";
+import { sameBackend, ScopeAssembly } from "./scope.ts";
+import { SharedValues } from "./shared_values.ts";
+import { type ResultChange, Stage, type StageObserver } from "./stage.ts";
+import { Draft } from "./draft.ts";
+import { endpointSet } from "../model/endpoints.ts";
+import { objectKey } from "../model/objects.ts";
+import { certificateParts, listenerPorts, type RouteParts } from "../model/scope.ts";
+import type { CertificateMaterial, ScopeContent } from "../publish/types.ts";
+import type { DesiredStatus } from "../status/desired.ts";
+import { expiredCertificates, gatewayStatus } from "../status/gateway.ts";
+import { type Reads, readsOf, recordReads, References } from "../store/references.ts";
+import { StoredView } from "../store/view.ts";
 
 /** What a route reads of a Gateway and a Gateway of its class, as the name of a read. */
 const decisionOf = (key: string) => `decision of ${key}`;

@@ -4,15 +4,15 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { parse, stringify } from "@std/yaml";
-import { compileTable } from "../shared/dataplane/table/compile.ts";
-import type { Decision, RouteTable } from "../shared/dataplane/table/types.ts";
+import { compileTable } from "../../shared/dataplane/table/compile.ts";
+import type { Decision, RouteTable } from "../../shared/dataplane/table/types.ts";
 import { compile, type CompileResult } from "./compile.ts";
-import type { ScopeContent } from "./publish/types.ts";
-import { formatProblem } from "./source/batch.ts";
-import { ManifestSet } from "./source/files/manifest_set.ts";
-import { ObjectStore } from "./store/store.ts";
+import type { ScopeContent } from "../publish/types.ts";
+import { formatProblem } from "../source/batch.ts";
+import { ManifestSet } from "../source/files/manifest_set.ts";
+import { ObjectStore } from "../store/store.ts";
 
-const ROOT = new URL("testdata/", import.meta.url);
+const ROOT = new URL("../testdata/", import.meta.url);
 const NOW = Date.parse("2026-01-01T00:00:00Z");
 const UPDATE = Deno.env.get("LGW_UPDATE_GOLDEN") === "1";
 const FILES = new Set([

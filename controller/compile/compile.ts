@@ -6,18 +6,18 @@
  * This is the plain form, for one-shot use and as the oracle of `compile_incremental.ts`, which
  * gives the same at the cost of what changed.
  */
-import type { CertificateCache } from "./attach/certificates.ts";
-import { DEFAULT_CONTROLLER_NAME } from "../shared/config/settings.ts";
-import type { EndpointSet } from "../shared/snapshot/schema.ts";
-import { compileClass, compileGateway, compileRoute, type Diagnostic } from "./compile_object.ts";
-import { gatewayScope } from "../shared/snapshot/ids.ts";
-import { endpointSet } from "./model/endpoints.ts";
-import { type Gateway, keyOf } from "./model/objects.ts";
-import { certificateParts, listenerPorts, type RouteParts, scopeContent } from "./model/scope.ts";
-import type { CertificateMaterial, Desired, ScopeContent } from "./publish/types.ts";
-import type { DesiredStatus } from "./status/desired.ts";
-import { gatewayStatus, type GatewayStatusContext, type StatusAddress } from "./status/gateway.ts";
-import type { ClusterView } from "./store/view.ts";
+import type { CertificateCache } from "../attach/certificates.ts";
+import { DEFAULT_CONTROLLER_NAME } from "../../shared/config/settings.ts";
+import type { EndpointSet } from "../../shared/snapshot/schema.ts";
+import { compileClass, compileGateway, compileRoute, type Diagnostic } from "./object.ts";
+import { gatewayScope } from "../../shared/snapshot/ids.ts";
+import { endpointSet } from "../model/endpoints.ts";
+import { type Gateway, keyOf } from "../model/objects.ts";
+import { certificateParts, listenerPorts, type RouteParts, scopeContent } from "../model/scope.ts";
+import type { CertificateMaterial, Desired, ScopeContent } from "../publish/types.ts";
+import type { DesiredStatus } from "../status/desired.ts";
+import { gatewayStatus, type GatewayStatusContext, type StatusAddress } from "../status/gateway.ts";
+import type { ClusterView } from "../store/view.ts";
 
 /** What a Gateway's status says beside what its objects say. */
 export interface FleetContext {

@@ -1,12 +1,12 @@
 /** One object → everything that is said about it: what others see of it, status, diagnostic. */
-import { type AttachPoint, attachPoint } from "./attach/attach_point.ts";
-import { type ClassDecision, decideClass } from "./attach/classes.ts";
-import { decideGateway, type GatewayContext, type GatewayDecision } from "./attach/gateways.ts";
-import { decideRoute, type RouteContext } from "./attach/routes.ts";
-import { type Gateway, type GatewayClass, type HttpRoute, keyOf } from "./model/objects.ts";
-import { type RouteParts, routeParts } from "./model/scope.ts";
-import { type GatewayClassStatus, gatewayClassStatus } from "./status/gateway_class.ts";
-import { type HttpRouteStatus, httpRouteStatus } from "./status/http_route.ts";
+import { type AttachPoint, attachPoint } from "../attach/attach_point.ts";
+import { type ClassDecision, decideClass } from "../attach/classes.ts";
+import { decideGateway, type GatewayContext, type GatewayDecision } from "../attach/gateways.ts";
+import { decideRoute, type RouteContext } from "../attach/routes.ts";
+import { type Gateway, type GatewayClass, type HttpRoute, keyOf } from "../model/objects.ts";
+import { type RouteParts, routeParts } from "../model/scope.ts";
+import { type GatewayClassStatus, gatewayClassStatus } from "../status/gateway_class.ts";
+import { type HttpRouteStatus, httpRouteStatus } from "../status/http_route.ts";
 
 /** Something that an object's author should know and that no condition says. */
 export interface Diagnostic {

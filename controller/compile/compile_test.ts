@@ -1,16 +1,16 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { compileTable } from "../shared/dataplane/table/compile.ts";
-import { decodeResource } from "../shared/snapshot/decode.ts";
-import { SNAPSHOT_FEATURES } from "../shared/snapshot/features.ts";
+import { compileTable } from "../../shared/dataplane/table/compile.ts";
+import { decodeResource } from "../../shared/snapshot/decode.ts";
+import { SNAPSHOT_FEATURES } from "../../shared/snapshot/features.ts";
 import { compile, type CompileResult } from "./compile.ts";
 import { resultBytes } from "./testing_compile.ts";
-import { keyOf, type KubeObject } from "./model/objects.ts";
-import { ManifestSet } from "./source/files/manifest_set.ts";
-import { mergeStatus } from "./status/merge.ts";
-import { viewOf } from "./store/store.ts";
+import { keyOf, type KubeObject } from "../model/objects.ts";
+import { ManifestSet } from "../source/files/manifest_set.ts";
+import { mergeStatus } from "../status/merge.ts";
+import { viewOf } from "../store/store.ts";
 
-const ROOT = new URL("testdata/", import.meta.url);
+const ROOT = new URL("../testdata/", import.meta.url);
 
 function pem(name: string): string {
   return JSON.stringify(Deno.readTextFileSync(new URL(`_tls/${name}`, ROOT)));

@@ -2,11 +2,11 @@ import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/ass
 import fc from "fast-check";
 import { compile } from "./compile.ts";
 import type { FleetContext } from "./compile.ts";
-import { IncrementalCompiler } from "./compile_incremental.ts";
-import type { CertificateCache } from "./attach/certificates.ts";
-import { keyOf, type KubeObject } from "./model/objects.ts";
-import { loadInline } from "./source/files/inline.ts";
-import { ObjectStore } from "./store/store.ts";
+import { IncrementalCompiler } from "./incremental.ts";
+import type { CertificateCache } from "../attach/certificates.ts";
+import { keyOf, type KubeObject } from "../model/objects.ts";
+import { loadInline } from "../source/files/inline.ts";
+import { ObjectStore } from "../store/store.ts";
 import { resultBytes } from "./testing_compile.ts";
 import { arbitraryObjects } from "./testing_objects.ts";
 

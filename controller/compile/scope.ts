@@ -1,11 +1,11 @@
 /** The content of one scope, from one compile to the next: each change costs what it changes. */
-import type { Resource } from "../shared/snapshot/schema.ts";
-import { ResourceMap } from "../shared/snapshot/resource_map.ts";
-import type { ResolvedBackend } from "./attach/backends.ts";
-import type { GatewayDecision } from "./attach/gateways.ts";
-import { SharedValues } from "./compile_shared.ts";
-import { clusterPart, listenerParts, type RouteParts, type Sourced } from "./model/scope.ts";
-import type { ScopeContent, SourceObject } from "./publish/types.ts";
+import type { Resource } from "../../shared/snapshot/schema.ts";
+import { ResourceMap } from "../../shared/snapshot/resource_map.ts";
+import type { ResolvedBackend } from "../attach/backends.ts";
+import type { GatewayDecision } from "../attach/gateways.ts";
+import { SharedValues } from "./shared_values.ts";
+import { clusterPart, listenerParts, type RouteParts, type Sourced } from "../model/scope.ts";
+import type { ScopeContent, SourceObject } from "../publish/types.ts";
 
 /** What scopes hold; the twin of `scopeContent` in `model/scope.ts`. */
 export class ScopeAssembly {

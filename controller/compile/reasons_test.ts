@@ -6,7 +6,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { parse } from "@std/yaml";
 
-const TESTDATA = new URL("testdata/", import.meta.url);
+const TESTDATA = new URL("../testdata/", import.meta.url);
 
 /** `<part>` → condition → its reasons. Deprecated and reserved ones are left out. */
 const REASONS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {

@@ -1,5 +1,5 @@
 /** The next form of an immutable map, while it is being worked out. */
-import { ResourceMap } from "../shared/snapshot/resource_map.ts";
+import { ResourceMap } from "../../shared/snapshot/resource_map.ts";
 
 export class Draft<V> {
   readonly #base: ResourceMap<V>;

@@ -2,9 +2,9 @@
  * The results of one kind of object, from one compile to the next: an object is looked at again
  * when it changed itself, or when something did that was read for it.
  */
-import type { Kind, ObjectByKind } from "./model/objects.ts";
-import { type Reads, recordReads, References } from "./store/references.ts";
-import type { ClusterView, StoredView } from "./store/view.ts";
+import type { Kind, ObjectByKind } from "../model/objects.ts";
+import { type Reads, recordReads, References } from "../store/references.ts";
+import type { ClusterView, StoredView } from "../store/view.ts";
 
 /** A result as it was and as it is; absent = there is none. */
 export interface ResultChange<R> {
