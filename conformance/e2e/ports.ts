@@ -28,6 +28,7 @@ export const PORTS = {
   run: base + 100,
   externalBus: base + 110,
   workers: base + 105,
+  routeFilters: base + 119,
   scaleFaults: base + 120,
   largeSnapshot: base + 125,
   diskFull: base + 130,

@@ -1,6 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { compileTable } from "../../shared/dataplane/table/compile.ts";
+import { decodeResource } from "../../shared/snapshot/decode.ts";
+import { SNAPSHOT_FEATURES } from "../../shared/snapshot/features.ts";
 import { compile, type CompileResult } from "./compile.ts";
 import { resultBytes } from "./testing_compile.ts";
 import { keyOf, type KubeObject } from "../model/objects.ts";
@@ -75,6 +77,9 @@ function checkPresence(result: CompileResult): void {
     const content = result.scopes.get(scope);
     assert(content !== undefined, `${scope} is missing`);
     compileTable({ scope, version: 1, digest: "", resources: content.resources });
+    for (const [id, resource] of content.resources) {
+      decodeResource(id, JSON.parse(JSON.stringify(resource)), new Set(SNAPSHOT_FEATURES));
+    }
     const resources = [...content.resources.values()];
     for (const { name, attachedRoutes } of status.listeners) {
       const served = resources.some((entry) => entry.kind === "listener" && entry.name === name);

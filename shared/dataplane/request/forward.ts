@@ -44,18 +44,23 @@ export async function forward(
   let body = source === null ? null : await prepareBody(core, record, source);
   if (record.ended !== null) throw record.ended;
 
-  for (const targets of [rule.mirrors, backend.mirrors]) {
-    if (targets.length > 0) body = mirrors.start(targets, { head, body });
-  }
+  if (rule.mirrors.length > 0) body = mirrors.start(rule.mirrors, { head, body });
+  if (backend.mirrors.length > 0) body = mirrors.start(backend.mirrors, { head, body });
   const request: UpstreamRequest = { ...head, body };
-  const send = (endpoint: Endpoint) => attempt(core, record, { endpoint, request, options });
   const sentAt = core.clock.monotonic();
   try {
-    if (retry === null) return await send(first);
+    if (retry === null) {
+      return await attempt(core, record, { endpoint: first, request, options });
+    }
+    const send = (endpoint: Endpoint) => attempt(core, record, { endpoint, request, options });
     // An explicit 0 means that nothing goes out twice, stale connections included.
     request.once = retry.attempts === 0;
     const { endpoints } = backend;
     return await sendWithRetries(core, record, { retry, endpoints, first, request, send });
+  } catch (error) {
+    // What copies a streamed body must not wait for what nobody reads any more.
+    if (body !== null && !(body instanceof Uint8Array)) body.cancel(error);
+    throw error;
   } finally {
     record.upstreamMs = core.clock.monotonic() - sentAt;
   }

@@ -164,6 +164,22 @@ Deno.test("a mirror that falls behind a streamed body is cut, the client is not 
   await stuck.close();
 });
 
+Deno.test("a mirror whose request fails before its body was read is cut at once", async () => {
+  const mirror = startOrigin((c) => c.gone());
+  await withCore({
+    backends: { a: refusingPort(), b: mirror.port },
+    // An hour would be noticed.
+    limits: { mirrorTimeout: 3_600_000 },
+    rules: [{ filters: [mirrorTo("b")] }],
+  }, async (core) => {
+    const body = chunks([new Uint8Array(10)]);
+    assertEquals((await core.ask({ method: "POST", body })).status, 503);
+    await counted(core, "cut");
+    assertEquals(body.cancelled, true);
+  });
+  await mirror.close();
+});
+
 Deno.test("a streamed body reaches the mirror whole", async () => {
   const main = echo();
   let whole = "";
