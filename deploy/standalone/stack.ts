@@ -334,7 +334,13 @@ class StackBuilder {
       const follow = async () => {
         while (!this.#stopping) {
           await process.restarted;
-          await write();
+          try {
+            await write();
+          } catch (error) {
+            // The folder of a stack that ends goes away under it.
+            if (this.#stopping) return;
+            this.#log("stack", `stack.json was not written: ${errorMessage(error)}`);
+          }
         }
       };
       void follow();
