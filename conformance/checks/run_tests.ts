@@ -9,9 +9,18 @@ const CONCURRENT_JOBS = "2";
 // Once, before the tests that need it run side by side.
 await locateServer({ ...locateOptionsFromEnv(Deno.env), onProgress: console.log });
 
+// Types are checked once, here: every worker that a test starts would be checked again by itself.
+const types = await new Deno.Command(Deno.execPath(), { args: ["check", "--quiet", "."] }).spawn()
+  .status;
+if (!types.success) {
+  console.log("0 passed, 1 failed");
+  Deno.exit(1);
+}
+
 const child = new Deno.Command(Deno.execPath(), {
   args: [
     "test",
+    "--no-check",
     "--allow-all",
     "--parallel",
     "--trace-leaks",
