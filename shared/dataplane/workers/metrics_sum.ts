@@ -5,6 +5,7 @@ import type { MetricData } from "../observe/metrics.ts";
 /** Series of the metric with labels per route: the bound of one proxy, whatever its workers have. */
 const MAX_REQUEST_SERIES = 2000;
 const REQUESTS = "lgw_proxy_requests_total";
+const OVERFLOW = "lgw_proxy_series_overflow_total";
 
 /**
  * Sums counters and histograms, and takes of a gauge what its `aggregator` says. The result is
@@ -23,7 +24,8 @@ export async function sumMetrics(
  */
 function bounded(parts: readonly MetricData[][]): MetricData[][] {
   const kept = new Set<string>();
-  return parts.map((metrics) =>
+  const folded = new Set<string>();
+  const result = parts.map((metrics) =>
     metrics.map((metric) => {
       if (metric.name !== REQUESTS) return metric;
       return {
@@ -34,6 +36,7 @@ function bounded(parts: readonly MetricData[][]): MetricData[][] {
             kept.add(key);
             return sample;
           }
+          folded.add(key);
           const labels = Object.fromEntries(
             Object.entries(sample.labels).map((
               [name, value],
@@ -44,4 +47,7 @@ function bounded(parts: readonly MetricData[][]): MetricData[][] {
       };
     })
   );
+  const overflow = result[0]?.find(({ name }) => name === OVERFLOW)?.values[0];
+  if (overflow !== undefined) overflow.value += folded.size;
+  return result;
 }
