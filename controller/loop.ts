@@ -13,7 +13,7 @@ import { nextExpiry } from "./attach/certificates.ts";
 import { statusAddressOf } from "./status/gateway.ts";
 import { allocateBinds, bindMap } from "./infra/binds.ts";
 import type { ControllerMetrics } from "./observe/metrics.ts";
-import { ProgrammedLatch } from "./programmed.ts";
+import { latchKey, ProgrammedLatch } from "./programmed.ts";
 import type { ReadyVersions } from "./programmed.ts";
 import type { Publisher } from "./publish/publisher.ts";
 import type { PublishResult } from "./publish/result.ts";
@@ -21,6 +21,8 @@ import { type Batch, newlyRefused, type Problem } from "./source/batch.ts";
 import { mergeStatus } from "./status/merge.ts";
 import type { StoredStatus } from "./status/merge.ts";
 import type { ProxyReport, StatusReport } from "./status_report.ts";
+import { keyOf } from "./model/objects.ts";
+import { setGateway } from "./store/group.ts";
 import { ObjectStore } from "./store/store.ts";
 import type { StoredView } from "./store/view.ts";
 
@@ -258,6 +260,7 @@ export class ControllerLoop {
     this.#compiled = this.#compiler.compile(view, {
       now,
       programmed: (scope, generation) => this.#latch.programmed(scope, generation),
+      setProgrammed: (scope, { key, generation }) => this.#latch.programmed(scope, generation, key),
       obstacle: (scope) => this.#oversize.get(scope) ?? this.#exhausted.get(scope),
       addresses: () => [statusAddressOf(statusAddress)],
     });
@@ -331,7 +334,18 @@ export class ControllerLoop {
       const version = this.#oversize.has(scope) ? undefined : published.scopes.get(scope)?.version;
       if (version !== undefined) this.#latch.published(scope, generation, version);
     }
-    this.#latch.retain(new Set(published.scopes.keys()));
+    const kept = new Set<string>(published.scopes.keys());
+    for (const set of view.list("ListenerSet")) {
+      const gateway = setGateway(set);
+      if (gateway === undefined) continue;
+      const scope = `gateway/${gateway}`;
+      const version = this.#oversize.has(scope) ? undefined : published.scopes.get(scope)?.version;
+      if (version !== undefined) {
+        this.#latch.published(scope, set.meta.generation, version, keyOf(set));
+      }
+      kept.add(latchKey(scope, keyOf(set)));
+    }
+    this.#latch.retain(kept);
   }
 
   /** Gives acknowledgements a moment, then writes statuses once for everything since. */

@@ -1,10 +1,11 @@
 /** Which Gateways are ours, and whether they can be served. */
 import { gatewayScope } from "../../shared/snapshot/ids.ts";
-import type { Gateway } from "../model/objects.ts";
+import { type Gateway, keyOf, type ListenerSet } from "../model/objects.ts";
 import type { ClusterView } from "../store/view.ts";
 import type { CertificateCache } from "./certificates.ts";
 import type { ClassDecision } from "./classes.ts";
-import { decideListeners, type ListenerDecision } from "./listeners.ts";
+import { decideListenerSets, type ListenerSetDecision } from "./listener_sets.ts";
+import { decideListeners, type ListenerDecision, tlsListeners, withOverlaps } from "./listeners.ts";
 import { type GatewayReason, OK, type Outcome, refuse } from "./outcome.ts";
 
 export interface GatewayDecision {
@@ -16,6 +17,21 @@ export interface GatewayDecision {
   /** Why the requested addresses cannot be used; undefined when none are requested. */
   addressProblem?: string;
   listeners: ListenerDecision[];
+  /** The ListenerSets that name the Gateway, in their precedence. */
+  sets: ListenerSetDecision[];
+}
+
+/** The listeners of a Gateway and of its sets, each with the object that it belongs to. */
+export function allListeners(
+  { gateway, listeners, sets }: Pick<GatewayDecision, "gateway" | "listeners" | "sets">,
+): { owner: Gateway | ListenerSet; listeners: ListenerDecision[] }[] {
+  return [
+    { owner: gateway, listeners },
+    ...sets.map((entry) => ({
+      owner: entry.set,
+      listeners: entry.listeners,
+    })),
+  ];
 }
 
 export interface GatewayContext {
@@ -38,13 +54,22 @@ export function decideGateway(
   const accepted = own.ok && refused.length === listeners.length
     ? refuse("ListenersNotValid", `no listener is valid: ${firstMessage(refused)}`)
     : own;
+  const sets = decideListenerSets({ view, gateway, cache }, { gatewayAccepted: accepted.ok });
+  const tls = [
+    ...tlsListeners(listeners, keyOf(gateway)),
+    // What a set does not get is nothing that its neighbours could be confused with.
+    ...sets.flatMap((entry) =>
+      tlsListeners(entry.listeners.filter(({ accepted }) => accepted.ok), keyOf(entry.set))
+    ),
+  ];
   const addresses = gateway.spec.addresses ?? [];
   return {
     gateway,
     scope: gatewayScope(gateway.meta.namespace, gateway.meta.name),
     accepted,
     listenersNotValid: refused.length > 0,
-    listeners,
+    listeners: withOverlaps(listeners, tls),
+    sets: sets.map((entry) => ({ ...entry, listeners: withOverlaps(entry.listeners, tls) })),
     ...(addresses.length === 0 ? {} : {
       addressProblem: "spec.addresses: addresses cannot be chosen here; remove spec.addresses",
     }),

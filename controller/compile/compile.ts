@@ -9,15 +9,22 @@
 import type { CertificateCache } from "../attach/certificates.ts";
 import { DEFAULT_CONTROLLER_NAME } from "../../shared/config/settings.ts";
 import type { EndpointSet } from "../../shared/snapshot/schema.ts";
-import { compileClass, compileGateway, compileRoute, type Diagnostic } from "./object.ts";
+import {
+  compileClass,
+  compileGateway,
+  compileRoute,
+  compileSet,
+  type Diagnostic,
+} from "./object.ts";
 import { gatewayScope } from "../../shared/snapshot/ids.ts";
 import { endpointSet } from "../model/endpoints.ts";
-import { type Gateway, keyOf } from "../model/objects.ts";
+import { type Gateway, keyOf, type ListenerSet } from "../model/objects.ts";
 import { type GatewayInfrastructure, gatewayInfrastructure } from "../model/infrastructure.ts";
 import { certificateParts, listenerPorts, type RouteParts, scopeContent } from "../model/scope.ts";
 import type { CertificateMaterial, Desired, ScopeContent } from "../publish/types.ts";
 import type { DesiredStatus } from "../status/desired.ts";
 import { gatewayStatus, type GatewayStatusContext, type StatusAddress } from "../status/gateway.ts";
+import { listenerSetStatus } from "../status/listener_set.ts";
 import type { ClusterView } from "../store/view.ts";
 
 /** What a Gateway's status says beside what its objects say. */
@@ -27,6 +34,8 @@ export interface FleetContext {
    * Gateway? undefined = not known yet. Default: not known.
    */
   programmed?: (scope: string, generation: number) => boolean | undefined;
+  /** The same for a ListenerSet of the scope's Gateway, by its object key. */
+  setProgrammed?: (scope: string, set: { key: string; generation: number }) => boolean | undefined;
   /**
    * Why the newest content of a scope cannot be served although every object of it is in order: it
    * does not fit onto the bus, or the fleet has no port left. Default: it can.
@@ -76,7 +85,11 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
     if (compiled.diagnostic) diagnostics.set(keyOf(object), compiled.diagnostic);
     return [];
   });
-  const points = new Map(gateways.map(({ point }) => [`${point.namespace}/${point.name}`, point]));
+  const points = new Map(gateways.flatMap((compiled) => [...compiled.points]));
+  for (const object of view.list("ListenerSet")) {
+    const { diagnostic } = compileSet(object, { gateways: points });
+    if (diagnostic !== undefined) diagnostics.set(keyOf(object), diagnostic);
+  }
   const routes = view.list("HTTPRoute").flatMap((object) => {
     const compiled = compileRoute(object, { view, gateways: points, controllerName });
     if (compiled.ours) {
@@ -95,6 +108,13 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
     const attached = counts.get(decision.scope) ?? new Map();
     const context = statusContext(decision.gateway, { ...options, attached });
     statuses.set(keyOf(decision.gateway), gatewayStatus(decision, context));
+    for (const entry of decision.sets) {
+      const of = {
+        gateway: decision,
+        context: setContext(entry.set, context, { ...options, scope: decision.scope }),
+      };
+      statuses.set(keyOf(entry.set), listenerSetStatus(entry, of));
+    }
     scopes.set(decision.scope, scopeContent(decision, routes));
     ports.set(decision.scope, listenerPorts(decision));
     infrastructure.set(decision.scope, gatewayInfrastructure(decision));
@@ -135,4 +155,14 @@ export function statusContext(
     obstacle: obstacle?.(scope),
     now,
   };
+}
+
+/** What the status of a set reads: its own generation decides whether it is programmed. */
+export function setContext(
+  set: ListenerSet,
+  context: GatewayStatusContext,
+  { scope, setProgrammed }: FleetContext & { scope: string },
+): GatewayStatusContext {
+  const { generation } = set.meta;
+  return { ...context, programmed: setProgrammed?.(scope, { key: keyOf(set), generation }) };
 }

@@ -104,7 +104,9 @@ function compileTexts(
   const { programmed, addresses, controllerName, obstacle, now } = options;
   const result = compile(store.view(), {
     ...(controllerName === undefined ? {} : { controllerName }),
-    ...(programmed === undefined ? {} : { programmed: () => programmed }),
+    ...(programmed === undefined
+      ? {}
+      : { programmed: () => programmed, setProgrammed: () => programmed }),
     ...(addresses === undefined ? {} : { addresses: () => addresses }),
     ...(obstacle === undefined ? {} : { obstacle: () => obstacle }),
     ...(now === undefined ? {} : { now: Date.parse(now) }),

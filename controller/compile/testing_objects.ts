@@ -12,6 +12,7 @@ import {
   type Labels,
   LIGHT_GROUP,
   type LightBackend,
+  type ListenerNamespaces,
   type ObjectByKind,
   type ObjectMeta,
   type ParametersRef,
@@ -87,10 +88,10 @@ const listenerNamespaces = fc.constantFrom(
   { from: "Selector" as const, selector: { matchLabels: { team: "red" } } },
 );
 
-const listener = (name: string) =>
+const listener = (name: string, ports = [80, 443]) =>
   fc.record({
     name: fc.constant(name),
-    port: fc.constantFrom(80, 443),
+    port: fc.constantFrom(...ports),
     protocol: pick("HTTP", "HTTP", "HTTP", "HTTPS", "HTTPS", "TCP"),
     hostname: pick<string | undefined>(undefined, "a.example.com", "*.example.com"),
     allowedRoutes: fc.record({ namespaces: listenerNamespaces }),
@@ -122,9 +123,11 @@ const gateway: fc.Arbitrary<KubeObject> = fc.record({
       value: "192.0.2.1",
     }]),
     infrastructure: often<{ labels?: Labels } | undefined>(undefined, { labels: { a: "b" } }),
-    allowedListeners: optional(fc.record({
-      namespaces: fc.oneof(listenerNamespaces, fc.constant({ from: "None" as const })),
-    })),
+    allowedListeners: often<ListenerNamespaces["from"]>("All", "Same")
+      .chain((from) =>
+        fc.oneof(fc.constant({ from }), listenerNamespaces, fc.constant({ from: "None" as const }))
+      )
+      .map((namespaces) => ({ namespaces })),
   }).map(present),
 });
 
@@ -139,7 +142,7 @@ const listenerSet: fc.Arbitrary<KubeObject> = fc.record({
       namespace: optional(namespace),
     }).map(present),
     // The first name is one that Gateways have too: listeners of two owners may share it.
-    listeners: fc.tuple(listener("l1"), listener("s"), fc.boolean())
+    listeners: fc.tuple(listener("l1", [80, 8080]), listener("s", [8081]), fc.boolean())
       .map(([first, second, both]) => both ? [first, second] : [first]),
   }),
 });
@@ -194,11 +197,13 @@ const httpRoute: fc.Arbitrary<KubeObject> = fc.record({
     parentRefs: fc.array(
       fc.record({
         group: fc.constant(GATEWAY_GROUP),
-        kind: often("Gateway", "ListenerSet"),
-        name: fc.constantFrom("g1", "g1", "g2", "s1", "s2"),
+        to: pick("Gateway/g1", "Gateway/g1", "Gateway/g2", "ListenerSet/s1", "ListenerSet/s2"),
         namespace: optional(namespace),
         sectionName: pick<string | undefined>(undefined, undefined, "l1", "l2", "s"),
-      }).map(present),
+      }).map(({ to, ...rest }) => {
+        const [kind = "", name = ""] = to.split("/");
+        return present({ ...rest, kind, name });
+      }),
       { maxLength: 3 },
     ),
     hostnames: pick<string[] | undefined>(undefined, ["a.example.com"], [

@@ -32,10 +32,12 @@ export interface GatewayStatus {
   addresses: StatusAddress[];
   conditions: DesiredCondition[];
   listeners: ListenerStatus[];
+  /** Sets that are accepted; absent while none names the Gateway. */
+  attachedListenerSets?: number;
 }
 
 export interface GatewayStatusContext {
-  /** Listener name → accepted routes. */
+  /** Listener key → accepted routes. */
   attached: ReadonlyMap<string, number>;
   addresses: readonly StatusAddress[];
   /** Did every ready proxy acknowledge this generation? undefined = nothing is known yet. */
@@ -67,12 +69,25 @@ export function gatewayStatus(
         generation,
       }),
     ],
-    listeners: decision.listeners.map((listener) => ({
-      name: listener.listener.name,
-      supportedKinds: listener.supportedKinds,
-      attachedRoutes: context.attached.get(listener.listener.name) ?? 0,
-      conditions: listenerConditions(listener, { generation, context, decision }),
-    })),
+    listeners: decision.listeners.map((listener) =>
+      listenerStatus(listener, { generation, context, decision })
+    ),
+    ...(decision.sets.length === 0 ? {} : {
+      attachedListenerSets: decision.sets.filter(({ accepted }) => accepted.ok).length,
+    }),
+  };
+}
+
+/** The status of a listener of a Gateway, or of one of its sets. */
+export function listenerStatus(
+  listener: ListenerDecision,
+  listenerContext: ListenerContext,
+): ListenerStatus {
+  return {
+    name: listener.listener.name,
+    supportedKinds: listener.supportedKinds,
+    attachedRoutes: listenerContext.context.attached.get(listener.key) ?? 0,
+    conditions: listenerConditions(listener, listenerContext),
   };
 }
 
@@ -109,7 +124,7 @@ interface ProgrammedInput {
   invalid: Outcome<string>;
 }
 
-function programmedCondition(
+export function programmedCondition(
   { generation, invalid }: ProgrammedInput,
   programmed: boolean | undefined,
 ): DesiredCondition {
@@ -144,11 +159,13 @@ interface ListenerContext {
   generation: number;
   context: GatewayStatusContext;
   decision: GatewayDecision;
+  /** Why it is not served, in other words than usual. */
+  invalid?: Outcome<string>;
 }
 
 function listenerConditions(
   listener: ListenerDecision,
-  { generation, context, decision }: ListenerContext,
+  { generation, context, decision, invalid }: ListenerContext,
 ): DesiredCondition[] {
   const { accepted, conflicted, resolvedRefs, overlap } = listener;
   return [
@@ -159,7 +176,7 @@ function listenerConditions(
       generation,
     }),
     programmedCondition(
-      { generation, invalid: listenerInvalid(listener, decision) },
+      { generation, invalid: invalid ?? listenerInvalid(listener, decision) },
       context.programmed,
     ),
     conditionOf(resolvedRefs, {
