@@ -41,7 +41,10 @@ export interface FleetContext {
    * does not fit onto the bus, or the fleet has no port left. Default: it can.
    */
   obstacle?: (scope: string) => string | undefined;
-  /** The addresses of a Gateway, for its status. Default: none. */
+  /**
+   * The addresses that a Gateway was given, for its status; without one it is not programmed.
+   * Default: nobody gives addresses.
+   */
   addresses?: (gateway: { namespace: string; name: string }) => StatusAddress[];
   /** Milliseconds since the epoch, for certificates that expire. Default: nothing has expired. */
   now?: number;
@@ -73,15 +76,18 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
   const diagnostics = new Map<string, Diagnostic>();
   const classes = new Map(
     view.list("GatewayClass").flatMap((object) => {
-      const compiled = compileClass(object, controllerName);
+      const compiled = compileClass(object, { view, controllerName });
       if (compiled === undefined) return [];
       statuses.set(keyOf(object), compiled.status);
       return [[object.meta.name, compiled.decision] as const];
     }),
   );
+  const infrastructure = new Map<string, GatewayInfrastructure>();
   const gateways = view.list("Gateway").flatMap((object) => {
     const compiled = compileGateway(object, { view, classes, cache });
     if (compiled.ours) return [compiled];
+    const { namespace, name } = object.meta;
+    if (compiled.kept) infrastructure.set(gatewayScope(namespace, name), compiled.kept);
     if (compiled.diagnostic) diagnostics.set(keyOf(object), compiled.diagnostic);
     return [];
   });
@@ -102,7 +108,6 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
   const counts = countRoutes(routes);
   const scopes = new Map<string, ScopeContent>();
   const ports = new Map<string, readonly number[]>();
-  const infrastructure = new Map<string, GatewayInfrastructure>();
   const certificates = new Map<string, CertificateMaterial>();
   for (const { decision } of gateways) {
     const attached = counts.get(decision.scope) ?? new Map();
@@ -150,7 +155,7 @@ export function statusContext(
   const { attached, addresses, programmed, obstacle, now = -Infinity } = options;
   return {
     attached,
-    addresses: addresses?.({ namespace, name }) ?? [],
+    addresses: addresses?.({ namespace, name }),
     programmed: programmed?.(scope, generation),
     obstacle: obstacle?.(scope),
     now,

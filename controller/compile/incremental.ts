@@ -34,6 +34,7 @@ import { SharedValues } from "./shared_values.ts";
 import { type ResultChange, Stage, type StageObserver } from "./stage.ts";
 import { Draft } from "./draft.ts";
 import { endpointSet } from "../model/endpoints.ts";
+import { gatewayScope } from "../../shared/snapshot/ids.ts";
 import { keyOf, objectKey } from "../model/objects.ts";
 import { type GatewayInfrastructure, gatewayInfrastructure } from "../model/infrastructure.ts";
 import { certificateParts, listenerPorts, type RouteParts } from "../model/scope.ts";
@@ -125,7 +126,7 @@ class CompilerState {
     this.#classes = new Stage({
       ...observed,
       kind: "GatewayClass",
-      make: (gatewayClass) => compileClass(gatewayClass, controllerName),
+      make: (gatewayClass, { view }) => compileClass(gatewayClass, { view, controllerName }),
     });
     this.#gateways = new Stage({
       ...observed,
@@ -255,12 +256,13 @@ class CompilerState {
       for (const { set } of before.decision.sets) drafts.statuses.put(keyOf(set), undefined);
     }
     if (!after?.ours) {
+      const [, namespace = "", name = ""] = key.split("/");
+      drafts.infrastructure.put(gatewayScope(namespace, name), after?.kept);
       if (!before?.ours) return;
       const { scope } = before.decision;
       this.#assemblies.delete(scope);
       drafts.scopes.put(scope, undefined);
       drafts.ports.put(scope, undefined);
-      drafts.infrastructure.put(scope, undefined);
       drafts.statuses.put(key, undefined);
       return;
     }

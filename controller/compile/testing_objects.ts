@@ -5,8 +5,10 @@
 import fc from "fast-check";
 import {
   type EndpointSlice,
+  type Gateway,
   GATEWAY_GROUP,
   type GatewayAddress,
+  type GatewayParameters,
   type Kind,
   type KubeObject,
   type Labels,
@@ -37,6 +39,10 @@ const pick = <T>(...values: T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
 /** The usual value, and now and then the other. */
 const often = <T>(usual: T, other: T): fc.Arbitrary<T> =>
   fc.oneof({ weight: 6, arbitrary: fc.constant(usual) }, fc.constant(other));
+
+/** Mostly nothing. */
+const seldom = <T>(...values: T[]): fc.Arbitrary<T | undefined> =>
+  fc.oneof({ weight: 8, arbitrary: fc.constant(undefined) }, fc.constantFrom(...values));
 
 type Present<T> =
   & { [K in keyof T as undefined extends T[K] ? never : K]: T[K] }
@@ -74,11 +80,10 @@ const gatewayClass: fc.Arbitrary<KubeObject> = fc.record({
   meta: meta("GatewayClass", { names: ["c1", "c2"], namespaced: false }),
   spec: fc.record({
     controllerName: often(CONTROLLER, "example.com/other"),
-    parametersRef: often<ParametersRef | undefined>(undefined, {
-      group: "g",
-      kind: "K",
-      name: "n",
-    }),
+    parametersRef: seldom<ParametersRef>(
+      { group: LIGHT_GROUP, kind: "GatewayParameters", name: "p1", namespace: "a" },
+      { group: "g", kind: "K", name: "n" },
+    ),
   }).map(present),
 });
 
@@ -118,11 +123,15 @@ const gateway: fc.Arbitrary<KubeObject> = fc.record({
     gatewayClassName: fc.constantFrom("c1", "c1", "c2"),
     listeners: fc.tuple(listener("l1"), listener("l2"), fc.boolean())
       .map(([first, second, both]) => both ? [first, second] : [first]),
-    addresses: often<GatewayAddress[] | undefined>(undefined, [{
-      type: "IPAddress",
-      value: "192.0.2.1",
-    }]),
-    infrastructure: often<{ labels?: Labels } | undefined>(undefined, { labels: { a: "b" } }),
+    addresses: seldom<GatewayAddress[]>(
+      [{ type: "IPAddress", value: "192.0.2.1" }],
+      [{ type: "IPAddress" }],
+      [{ type: "Hostname", value: "a.example.com" }],
+    ),
+    infrastructure: seldom<Gateway["spec"]["infrastructure"]>(
+      { labels: { a: "b" } },
+      { parametersRef: { group: LIGHT_GROUP, kind: "GatewayParameters", name: "p2" } },
+    ),
     allowedListeners: often<ListenerNamespaces["from"]>("All", "Same")
       .chain((from) =>
         fc.oneof(fc.constant({ from }), listenerNamespaces, fc.constant({ from: "None" as const }))
@@ -318,6 +327,18 @@ const lightBackend: fc.Arbitrary<KubeObject> = fc.record({
   }),
 });
 
+const gatewayParameters: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("GatewayParameters" as const),
+  meta: meta("GatewayParameters", { names: ["p1", "p2"] }),
+  spec: pick<GatewayParameters["spec"]>(
+    { service: { type: "ClusterIP" } },
+    { service: { annotations: { x: "y" } } },
+    { addresses: { allowed: ["192.0.2.0/24"] } },
+    { addresses: { allowed: ["192.0.2.0/99"] } },
+    { unmanaged: { addresses: ["192.0.2.1", "lb.example.com"] } },
+  ),
+});
+
 /** An object of each kind; a kind that is not in here is one that no property covers. */
 export function arbitraryObjects(): { [K in keyof ObjectByKind]: fc.Arbitrary<KubeObject> } {
   return {
@@ -332,5 +353,6 @@ export function arbitraryObjects(): { [K in keyof ObjectByKind]: fc.Arbitrary<Ku
     ConfigMap: configMap,
     Namespace: namespaceObject,
     LightBackend: lightBackend,
+    GatewayParameters: gatewayParameters,
   };
 }

@@ -39,7 +39,8 @@ export interface GatewayStatus {
 export interface GatewayStatusContext {
   /** Listener key → accepted routes. */
   attached: ReadonlyMap<string, number>;
-  addresses: readonly StatusAddress[];
+  /** What was given to the Gateway; undefined = nobody gives addresses here. */
+  addresses: readonly StatusAddress[] | undefined;
   /** Did every ready proxy acknowledge this generation? undefined = nothing is known yet. */
   programmed: boolean | undefined;
   /** Why the newest content cannot be served, though the objects are in order. */
@@ -55,11 +56,11 @@ export function gatewayStatus(
   const generation = decision.gateway.meta.generation;
   return {
     kind: "Gateway",
-    addresses: [...context.addresses],
+    addresses: statusAddresses(decision, context.addresses ?? []),
     conditions: [
       acceptedCondition(decision, generation),
       programmedCondition(
-        { generation, invalid: gatewayInvalid(decision, context.obstacle) },
+        { generation, invalid: gatewayInvalid(decision, context) },
         context.programmed,
       ),
       conditionOf(gatewayRefs(decision), {
@@ -103,20 +104,30 @@ function acceptedCondition(decision: GatewayDecision, generation: number): Desir
 }
 
 /** Why a Gateway cannot be programmed, whatever the proxies say. */
-function gatewayInvalid(
+export function gatewayInvalid(
   decision: GatewayDecision,
-  obstacle: string | undefined,
+  { addresses, obstacle }: GatewayStatusContext,
 ): Outcome<string> {
   if (!decision.accepted.ok) return refuse("Invalid", decision.accepted.message);
-  if (decision.addressProblem !== undefined) {
-    return refuse("AddressNotUsable", decision.addressProblem);
-  }
+  const { problem } = decision.addresses;
+  if (problem !== undefined) return refuse("AddressNotUsable", problem);
   if (!decision.listeners.some((listener) => listener.usable)) {
     return refuse("Invalid", "no listener can be served; see their conditions");
   }
   // GatewayConditionReason NoResources: "insufficient infrastructure resources"; `Invalid` would
   // blame the object, which is in order.
-  return obstacle === undefined ? OK : refuse("NoResources", obstacle);
+  if (obstacle !== undefined) return refuse("NoResources", obstacle);
+  return addresses !== undefined && statusAddresses(decision, addresses).length === 0
+    ? refuse("AddressNotAssigned", "no address was assigned yet; see the Gateway's Service")
+    : OK;
+}
+
+/** The addresses that a Gateway has: of those that it asked for, where it asked. */
+function statusAddresses(
+  { addresses: { asked, assign } }: GatewayDecision,
+  given: readonly StatusAddress[],
+): StatusAddress[] {
+  return given.filter(({ value }) => assign || asked.includes(value));
 }
 
 interface ProgrammedInput {

@@ -4,6 +4,7 @@ import type { ListenerSetDecision } from "../attach/listener_sets.ts";
 import { OK, type Outcome, refuse } from "../attach/outcome.ts";
 import { conditionOf, type DesiredCondition } from "./conditions.ts";
 import {
+  gatewayInvalid,
   type GatewayStatusContext,
   type ListenerStatus,
   listenerStatus,
@@ -55,6 +56,6 @@ function notProgrammed(
   { gateway, context }: { gateway: GatewayDecision; context: GatewayStatusContext },
 ): Outcome<string> {
   if (!accepted.ok) return accepted;
-  const problem = gateway.addressProblem ?? context.obstacle;
-  return problem === undefined ? OK : refuse("ParentNotProgrammed", problem);
+  const parent = gatewayInvalid(gateway, context);
+  return parent.ok ? OK : refuse("ParentNotProgrammed", parent.message);
 }
