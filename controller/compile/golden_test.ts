@@ -22,6 +22,7 @@ const FILES = new Set([
   "requests.yaml",
   "snapshot.golden.yaml",
   "status.golden.yaml",
+  "infrastructure.golden.yaml",
 ]);
 
 interface CaseOptions {
@@ -136,6 +137,16 @@ function render(value: unknown): string {
   return stringify(JSON.parse(JSON.stringify(value)), { lineWidth: -1 });
 }
 
+/** Also what is around Gateways, where a case has a golden for it. */
+function infrastructureGolden(folder: URL, { result }: Compiled, base: CompileResult) {
+  if (readText(new URL("infrastructure.golden.yaml", folder)) === undefined) return {};
+  return {
+    "infrastructure.golden.yaml": render(
+      difference(result.infrastructure, { before: base.infrastructure, show: (value) => value }),
+    ),
+  };
+}
+
 function goldens({ result, problems }: Compiled, base: CompileResult) {
   const known = new Set(
     [...base.diagnostics.values()].map((diagnostic) => JSON.stringify(diagnostic)),
@@ -207,7 +218,8 @@ function runCase(folder: URL, defaults: string | undefined): void {
   const inputs = edit === undefined ? [input] : [input, edit];
   const compiled = compileTexts({ defaults, inputs }, options);
   const base = compileTexts({ defaults, inputs: [] }, options).result;
-  for (const [name, text] of Object.entries(goldens(compiled, base))) {
+  const texts = { ...goldens(compiled, base), ...infrastructureGolden(folder, compiled, base) };
+  for (const [name, text] of Object.entries(texts)) {
     const path = new URL(name, folder);
     if (UPDATE) Deno.writeTextFileSync(path, text);
     else assertEquals(text, readText(path), `${name} differs; \`deno task golden\` rewrites it`);

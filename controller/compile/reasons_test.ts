@@ -110,7 +110,7 @@ const REASONS: Readonly<Record<string, Readonly<Record<string, readonly string[]
 
 const DECIDED = "a decision is made before a status is written";
 const CLIENT_CERTIFICATES = "client certificates are refused with UnsupportedValue";
-const ADDRESSES = "addresses cannot be asked for, and are refused with AddressNotUsable";
+const ROUTABILITY = "a condition of address routability, which is experimental and not read";
 
 /** `<part> <condition> <reason>` → why no case can show it. */
 const CANNOT_COME_UP: Readonly<Record<string, string>> = {
@@ -121,12 +121,11 @@ const CANNOT_COME_UP: Readonly<Record<string, string>> = {
   "Gateway Accepted Pending": DECIDED,
   "Gateway Accepted NotReconciled": "deprecated with Scheduled",
   "Gateway Accepted Invalid": "the more exact reasons are given",
-  "Gateway Programmed AddressNotAssigned": ADDRESSES,
   "Gateway ResolvedRefs RefNotPermitted": "tls.backend is not read yet",
   "Gateway ResolvedRefs InvalidClientCertificateRef": "tls.backend is not read yet",
-  "Gateway AddressesAssigned AddressesAssigned": ADDRESSES,
-  "Gateway AddressesAssigned PartiallyAssigned": ADDRESSES,
-  "Gateway AddressesAssigned NotAssigned": ADDRESSES,
+  "Gateway AddressesAssigned AddressesAssigned": ROUTABILITY,
+  "Gateway AddressesAssigned PartiallyAssigned": ROUTABILITY,
+  "Gateway AddressesAssigned NotAssigned": ROUTABILITY,
   "Gateway InsecureFrontendValidationMode ConfigurationChanged": CLIENT_CERTIFICATES,
   "listener Accepted PortUnavailable": "a fleet maps ports; when none is left it is NoResources",
   "listener Accepted NoValidCACertificate": CLIENT_CERTIFICATES,
