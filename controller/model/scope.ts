@@ -8,6 +8,8 @@ import type {
 } from "../../shared/snapshot/schema.ts";
 import type { ResolvedBackend } from "../attach/backends.ts";
 import { allListeners, type GatewayDecision } from "../attach/gateways.ts";
+import type { GatewaySettings } from "../attach/parameters.ts";
+import type { SnapshotFeature } from "../../shared/snapshot/features.ts";
 import type { ListenerDecision } from "../attach/listeners.ts";
 import { type RouteDecision, ruleReferences } from "../attach/routes.ts";
 import type { CertificateMaterial, ScopeContent, SourceObject } from "../publish/types.ts";
@@ -65,8 +67,9 @@ export function listenerParts(decision: GatewayDecision): Map<string, Sourced> {
   const parts = new Map<string, Sourced>();
   for (const { owner, listeners } of allListeners(decision)) {
     for (const listener of listeners) {
-      const resource = listenerResource(listener);
-      if (resource === undefined) continue;
+      const plain = listenerResource(listener);
+      if (plain === undefined) continue;
+      const resource = withTraffic(plain, decision.settings);
       parts.set(listenerId(namespace, name, resource.name), { resource, source: sourceOf(owner) });
     }
   }
@@ -135,6 +138,21 @@ function listenerResource(decision: ListenerDecision): ListenerResource | undefi
   }
   const slots = certificates.flatMap((entry) => entry.ok ? [entry.material.slot] : []);
   return { kind: "listener", name, port, protocol: "HTTPS", hostname, certificates: slots };
+}
+
+/** What the Gateway's parameters say of its traffic. */
+function withTraffic(
+  resource: ListenerResource,
+  { accessLog, maxBodyBytes }: GatewaySettings,
+): ListenerResource {
+  if (accessLog && maxBodyBytes === undefined) return resource;
+  const requires: SnapshotFeature[] = ["listenerTraffic"];
+  return {
+    ...resource,
+    requires: [...resource.requires ?? [], ...requires].sort(),
+    ...(accessLog ? {} : { accessLog }),
+    ...(maxBodyBytes === undefined ? {} : { maxBodyBytes }),
+  };
 }
 
 function sourceOf(object: KubeObject): SourceObject {

@@ -5,7 +5,7 @@
  */
 
 /** Every name that this build understands. */
-export const SNAPSHOT_FEATURES = ["cors", "mirror", "retry"] as const;
+export const SNAPSHOT_FEATURES = ["cors", "listenerTraffic", "mirror", "retry"] as const;
 
 /** One of {@linkcode SNAPSHOT_FEATURES}. */
 export type SnapshotFeature = typeof SNAPSHOT_FEATURES[number];

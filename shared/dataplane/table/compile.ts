@@ -172,5 +172,7 @@ function tableListener(resource: ListenerResource): TableListener {
     protocol: resource.protocol,
     hostname: resource.hostname,
     certificates: resource.certificates ?? [],
+    accessLog: resource.accessLog ?? true,
+    maxBodyBytes: resource.maxBodyBytes ?? 0,
   };
 }
