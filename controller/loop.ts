@@ -18,8 +18,7 @@ import type { ReadyVersions } from "./programmed.ts";
 import type { Publisher } from "./publish/publisher.ts";
 import type { PublishResult } from "./publish/result.ts";
 import { type Batch, newlyRefused, type Problem } from "./source/batch.ts";
-import { mergeStatus } from "./status/merge.ts";
-import type { StoredStatus } from "./status/merge.ts";
+import type { StatusSink } from "./status/sink.ts";
 import type { ProxyReport, StatusReport } from "./status_report.ts";
 import { ObjectStore } from "./store/store.ts";
 import type { StoredView } from "./store/view.ts";
@@ -41,6 +40,7 @@ export interface LoopOptions {
   statusAddress: string;
   /** Gateway port → the fleet port that it should get. */
   preferredPort: (port: number) => number;
+  statuses: StatusSink;
   metrics: ControllerMetrics;
   clock: Clock;
   log: Logger;
@@ -75,8 +75,7 @@ export class ControllerLoop {
   readonly #store = new ObjectStore();
   readonly #latch = new ProgrammedLatch();
   readonly #compiler: IncrementalCompiler;
-  readonly #statuses = new Map<string, StoredStatus>();
-  /** What {@linkcode ControllerLoop.#statuses} was made of. */
+  /** What the sink was told. */
   #desired: IncrementalResult["statuses"] | undefined;
   /** Fleet port → monotonic milliseconds until which it is not used. */
   readonly #quarantine = new Map<number, number>();
@@ -171,7 +170,7 @@ export class ControllerLoop {
   report(): StatusReport {
     return {
       leading: this.#leading,
-      objects: Object.fromEntries(this.#statuses),
+      objects: this.#options.statuses.statuses(),
       scopes: Object.fromEntries(this.#published),
       proxies: this.#options.fleet.reports(),
       problems: this.#allProblems(),
@@ -355,23 +354,13 @@ export class ControllerLoop {
   }
 
   #writeStatuses(): void {
-    const { clock, controllerName, metrics } = this.#options;
+    const { statuses: sink } = this.#options;
     const { statuses } = this.#compile(this.#store.view());
     const changed = this.#desired === undefined
       ? statuses.keys()
       : statuses.changedSince(this.#desired);
-    for (const key of changed) {
-      const desired = statuses.get(key);
-      if (desired === undefined) {
-        this.#statuses.delete(key);
-        continue;
-      }
-      const before = this.#statuses.get(key);
-      const after = mergeStatus(before, desired, { now: clock.now(), controllerName });
-      if (after === before) continue;
-      this.#statuses.set(key, after);
-      metrics.statusUpdates.inc();
-    }
+    for (const key of changed) sink.want(key, statuses.get(key));
+    sink.complete();
     this.#desired = statuses;
   }
 }

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { systemClock } from "../shared/lib/clock.ts";
 import { silentLogger } from "../shared/lib/log.ts";
 import { ControllerLoop } from "./loop.ts";
+import { MemoryStatuses } from "./status/sink.ts";
 import { ControllerMetrics } from "./observe/metrics.ts";
 import type { PublishResult } from "./publish/result.ts";
 import type { Desired } from "./publish/types.ts";
@@ -45,6 +46,13 @@ interface Rig {
   programmed: () => Promise<string>;
 }
 
+function memoryStatuses(metrics: ControllerMetrics): MemoryStatuses {
+  return new MemoryStatuses({
+    context: () => ({ now: Date.now(), controllerName: "networknt.com/light-k8s-gateway" }),
+    onUpdate: () => metrics.statusUpdates.inc(),
+  });
+}
+
 async function withLoop(
   publish: (desired: Desired) => Promise<PublishResult>,
   use: (rig: Rig) => Promise<void>,
@@ -68,6 +76,7 @@ async function withLoop(
     controllerName: "networknt.com/light-k8s-gateway",
     statusAddress: "127.0.0.1",
     preferredPort: (port) => port,
+    statuses: memoryStatuses(metrics),
     metrics,
     clock: systemClock,
     log: silentLogger,
@@ -109,6 +118,7 @@ Deno.test("ControllerLoop publishes nothing until every source has told what the
     controllerName: "networknt.com/light-k8s-gateway",
     statusAddress: "127.0.0.1",
     preferredPort: (port) => port,
+    statuses: memoryStatuses(new ControllerMetrics()),
     metrics: new ControllerMetrics(),
     clock: systemClock,
     log: silentLogger,

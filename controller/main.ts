@@ -22,6 +22,7 @@ import { Publisher } from "./publish/publisher.ts";
 import { type Batch, formatProblem, type Problem } from "./source/batch.ts";
 import { openFilesSource } from "./source/files/files_source.ts";
 import type { FilesSource } from "./source/files/files_source.ts";
+import { MemoryStatuses } from "./status/sink.ts";
 import { withinScope } from "./source/watch_scope.ts";
 import { loadInline } from "./source/files/inline.ts";
 
@@ -116,6 +117,10 @@ export async function runController(
     controllerName: settings.controllerName,
     statusAddress: settings.statusAddress,
     preferredPort: (port) => exactPorts.has(port) ? port : standalonePort(port),
+    statuses: new MemoryStatuses({
+      context: () => ({ now: systemClock.now(), controllerName: settings.controllerName }),
+      onUpdate: () => metrics.statusUpdates.inc(),
+    }),
     metrics,
     clock: systemClock,
     log,

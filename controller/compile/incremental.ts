@@ -30,12 +30,12 @@ import { SharedValues } from "./shared_values.ts";
 import { type ResultChange, Stage, type StageObserver } from "./stage.ts";
 import { Draft } from "./draft.ts";
 import { endpointSet } from "../model/endpoints.ts";
-import { objectKey } from "../model/objects.ts";
+import { type Kind, objectKey } from "../model/objects.ts";
 import { certificateParts, listenerPorts, type RouteParts } from "../model/scope.ts";
 import type { CertificateMaterial, ScopeContent } from "../publish/types.ts";
 import type { DesiredStatus } from "../status/desired.ts";
 import { expiredCertificates, gatewayStatus } from "../status/gateway.ts";
-import { type Reads, readsOf, recordReads, References } from "../store/references.ts";
+import { type Reads, readsOf, recordReads, References, Referred } from "../store/references.ts";
 import { StoredView } from "../store/view.ts";
 
 /** What a route reads of a Gateway and a Gateway of its class, as the name of a read. */
@@ -56,14 +56,18 @@ export class IncrementalCompiler {
   readonly #controllerName: string;
   readonly #cache: CertificateCache;
   readonly #observer: StageObserver | undefined;
+  readonly #referredKinds: readonly Kind[];
   #state: CompilerState | undefined;
 
   constructor(
     options: Pick<CompileOptions, "controllerName" | "certificateCache"> & {
       observer?: StageObserver;
+      /** Kinds of which {@linkcode IncrementalCompiler.referred} tells. */
+      referredKinds?: readonly Kind[];
     } = {},
   ) {
     this.#observer = options.observer;
+    this.#referredKinds = options.referredKinds ?? [];
     this.#controllerName = options.controllerName ?? DEFAULT_CONTROLLER_NAME;
     this.#cache = options.certificateCache ?? new WeakMap();
   }
@@ -74,6 +78,7 @@ export class IncrementalCompiler {
       controllerName: this.#controllerName,
       cache: this.#cache,
       ...(this.#observer === undefined ? {} : { observer: this.#observer }),
+      referred: new Referred(this.#referredKinds),
     });
     // A fault in the middle leaves results of two views behind: then all is compiled anew.
     this.#state = undefined;
@@ -81,12 +86,18 @@ export class IncrementalCompiler {
     this.#state = state;
     return result;
   }
+
+  /** Keys of the objects of some kinds that the last compile referred to, there or not. */
+  get referred(): ReadonlySet<string> {
+    return this.#state?.referred ?? new Set();
+  }
 }
 
 interface CompilerOptions {
   controllerName: string;
   cache: CertificateCache;
   observer?: StageObserver;
+  referred: Referred;
 }
 
 class CompilerState {
@@ -99,6 +110,7 @@ class CompilerState {
   readonly #certificates = new SharedValues<CertificateMaterial>();
   /** Scope → what the status of its Gateway was made of, beside its decision. */
   readonly #contexts = new Map<string, string>();
+  readonly #referred: Referred;
   #view = StoredView.EMPTY;
   #result: IncrementalResult = {
     scopes: ResourceMap.from<ScopeContent>([]),
@@ -109,8 +121,9 @@ class CompilerState {
     diagnostics: ResourceMap.from<Diagnostic>([]),
   };
 
-  constructor({ controllerName, cache, observer }: CompilerOptions) {
-    const observed = observer === undefined ? {} : { observer };
+  constructor({ controllerName, cache, observer, referred }: CompilerOptions) {
+    const observed = { referred, ...(observer === undefined ? {} : { observer }) };
+    this.#referred = referred;
     this.#classes = new Stage({
       ...observed,
       kind: "GatewayClass",
@@ -132,6 +145,10 @@ class CompilerState {
         return compileRoute(route, { view, gateways, controllerName });
       },
     });
+  }
+
+  get referred(): ReadonlySet<string> {
+    return this.#referred.keys();
   }
 
   #classDecision(name: string, reads: Reads) {
