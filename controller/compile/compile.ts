@@ -13,6 +13,7 @@ import { compileClass, compileGateway, compileRoute, type Diagnostic } from "./o
 import { gatewayScope } from "../../shared/snapshot/ids.ts";
 import { endpointSet } from "../model/endpoints.ts";
 import { type Gateway, keyOf } from "../model/objects.ts";
+import { type GatewayInfrastructure, gatewayInfrastructure } from "../model/infrastructure.ts";
 import { certificateParts, listenerPorts, type RouteParts, scopeContent } from "../model/scope.ts";
 import type { CertificateMaterial, Desired, ScopeContent } from "../publish/types.ts";
 import type { DesiredStatus } from "../status/desired.ts";
@@ -45,8 +46,10 @@ export interface CompileOptions extends FleetContext {
 }
 
 export interface CompileResult extends Pick<Desired, "scopes" | "endpoints" | "certificates"> {
-  /** Scope → the ports that its served listeners declare, sorted. */
+  /** Scope → the ports that its accepted listeners declare, sorted. */
   ports: ReadonlyMap<string, readonly number[]>;
+  /** Scope → what its Gateway wants around it. */
+  infrastructure: ReadonlyMap<string, GatewayInfrastructure>;
   /** Object key (`<Kind>/<namespace>/<name>`) → its desired status. */
   statuses: ReadonlyMap<string, DesiredStatus>;
   /** By object key. */
@@ -86,6 +89,7 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
   const counts = countRoutes(routes);
   const scopes = new Map<string, ScopeContent>();
   const ports = new Map<string, readonly number[]>();
+  const infrastructure = new Map<string, GatewayInfrastructure>();
   const certificates = new Map<string, CertificateMaterial>();
   for (const { decision } of gateways) {
     const attached = counts.get(decision.scope) ?? new Map();
@@ -93,6 +97,7 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
     statuses.set(keyOf(decision.gateway), gatewayStatus(decision, context));
     scopes.set(decision.scope, scopeContent(decision, routes));
     ports.set(decision.scope, listenerPorts(decision));
+    infrastructure.set(decision.scope, gatewayInfrastructure(decision));
     for (const [slot, material] of certificateParts(decision)) certificates.set(slot, material);
   }
   const endpoints = new Map<string, EndpointSet>();
@@ -100,7 +105,7 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
     if (served.size === 0) continue;
     for (const backend of backends) endpoints.set(backend.endpoints, endpointSet(backend, view));
   }
-  return { scopes, ports, endpoints, certificates, statuses, diagnostics };
+  return { scopes, ports, infrastructure, endpoints, certificates, statuses, diagnostics };
 }
 
 /** Scope → listener → accepted routes, whether the listener is served or not. */

@@ -31,6 +31,7 @@ import { type ResultChange, Stage, type StageObserver } from "./stage.ts";
 import { Draft } from "./draft.ts";
 import { endpointSet } from "../model/endpoints.ts";
 import { type Kind, objectKey } from "../model/objects.ts";
+import { type GatewayInfrastructure, gatewayInfrastructure } from "../model/infrastructure.ts";
 import { certificateParts, listenerPorts, type RouteParts } from "../model/scope.ts";
 import type { CertificateMaterial, ScopeContent } from "../publish/types.ts";
 import type { DesiredStatus } from "../status/desired.ts";
@@ -46,6 +47,7 @@ const classKey = (name: string) => objectKey("GatewayClass", "", name);
 export interface IncrementalResult extends CompileResult {
   scopes: ResourceMap<ScopeContent>;
   ports: ResourceMap<readonly number[]>;
+  infrastructure: ResourceMap<GatewayInfrastructure>;
   endpoints: ResourceMap<EndpointSet>;
   certificates: ResourceMap<CertificateMaterial>;
   statuses: ResourceMap<DesiredStatus>;
@@ -115,6 +117,7 @@ class CompilerState {
   #result: IncrementalResult = {
     scopes: ResourceMap.from<ScopeContent>([]),
     ports: ResourceMap.from<readonly number[]>([]),
+    infrastructure: ResourceMap.from<GatewayInfrastructure>([]),
     endpoints: ResourceMap.from<EndpointSet>([]),
     certificates: ResourceMap.from<CertificateMaterial>([]),
     statuses: ResourceMap.from<DesiredStatus>([]),
@@ -169,6 +172,7 @@ class CompilerState {
     const drafts: Drafts = {
       scopes: new Draft(this.#result.scopes),
       ports: new Draft(this.#result.ports),
+      infrastructure: new Draft(this.#result.infrastructure),
       endpoints: new Draft(this.#result.endpoints),
       certificates: new Draft(this.#result.certificates),
       statuses: new Draft(this.#result.statuses),
@@ -181,6 +185,7 @@ class CompilerState {
       this.#result = {
         scopes: drafts.scopes.done(),
         ports: drafts.ports.done(),
+        infrastructure: drafts.infrastructure.done(),
         endpoints: drafts.endpoints.done(),
         certificates: drafts.certificates.done(),
         statuses: drafts.statuses.done(),
@@ -230,6 +235,7 @@ class CompilerState {
       this.#assemblies.delete(before.point.scope);
       drafts.scopes.put(before.point.scope, undefined);
       drafts.ports.put(before.point.scope, undefined);
+      drafts.infrastructure.put(before.point.scope, undefined);
       drafts.statuses.put(key, undefined);
       return;
     }
@@ -242,6 +248,10 @@ class CompilerState {
     assembly.setGateway(after.decision);
     const ports = listenerPorts(after.decision);
     if (ports.join() !== drafts.ports.get(scope)?.join()) drafts.ports.put(scope, ports);
+    const infrastructure = gatewayInfrastructure(after.decision);
+    if (JSON.stringify(infrastructure) !== JSON.stringify(drafts.infrastructure.get(scope))) {
+      drafts.infrastructure.put(scope, infrastructure);
+    }
   }
 
   /** Returns the scopes whose content may be different. */
@@ -306,6 +316,7 @@ class CompilerState {
 interface Drafts {
   scopes: Draft<ScopeContent>;
   ports: Draft<readonly number[]>;
+  infrastructure: Draft<GatewayInfrastructure>;
   endpoints: Draft<EndpointSet>;
   certificates: Draft<CertificateMaterial>;
   statuses: Draft<DesiredStatus>;

@@ -121,7 +121,27 @@ const gateway: fc.Arbitrary<KubeObject> = fc.record({
       type: "IPAddress",
       value: "192.0.2.1",
     }]),
+    infrastructure: often<{ labels?: Labels } | undefined>(undefined, { labels: { a: "b" } }),
+    allowedListeners: optional(fc.record({
+      namespaces: fc.oneof(listenerNamespaces, fc.constant({ from: "None" as const })),
+    })),
   }).map(present),
+});
+
+const listenerSet: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("ListenerSet" as const),
+  meta: meta("ListenerSet", { names: ["s1", "s2", "s3"] }),
+  spec: fc.record({
+    parentRef: fc.record({
+      group: fc.constant(GATEWAY_GROUP),
+      kind: often("Gateway", "Other"),
+      name: fc.constantFrom("g1", "g1", "g2"),
+      namespace: optional(namespace),
+    }).map(present),
+    // The first name is one that Gateways have too: listeners of two owners may share it.
+    listeners: fc.tuple(listener("l1"), listener("s"), fc.boolean())
+      .map(([first, second, both]) => both ? [first, second] : [first]),
+  }),
 });
 
 const backendTarget = fc.record({
@@ -174,10 +194,10 @@ const httpRoute: fc.Arbitrary<KubeObject> = fc.record({
     parentRefs: fc.array(
       fc.record({
         group: fc.constant(GATEWAY_GROUP),
-        kind: fc.constant("Gateway"),
-        name: fc.constantFrom("g1", "g1", "g2"),
+        kind: often("Gateway", "ListenerSet"),
+        name: fc.constantFrom("g1", "g1", "g2", "s1", "s2"),
         namespace: optional(namespace),
-        sectionName: pick<string | undefined>(undefined, undefined, "l1", "l2"),
+        sectionName: pick<string | undefined>(undefined, undefined, "l1", "l2", "s"),
       }).map(present),
       { maxLength: 3 },
     ),
@@ -193,7 +213,7 @@ const referenceGrant: fc.Arbitrary<KubeObject> = fc.record({
   kind: fc.constant("ReferenceGrant" as const),
   meta: meta("ReferenceGrant", { names: ["x1", "x2"] }),
   spec: fc.record({
-    from: fc.tuple(fc.constantFrom("HTTPRoute", "Gateway"), namespace)
+    from: fc.tuple(fc.constantFrom("HTTPRoute", "Gateway", "ListenerSet"), namespace)
       .map(([kind, namespace]) => [{ group: GATEWAY_GROUP, kind, namespace }]),
     to: pick<GrantTarget[]>(
       [{ group: "", kind: "Service" }, { group: "", kind: "Secret" }],
@@ -298,6 +318,7 @@ export function arbitraryObjects(): { [K in keyof ObjectByKind]: fc.Arbitrary<Ku
   return {
     GatewayClass: gatewayClass,
     Gateway: gateway,
+    ListenerSet: listenerSet,
     HTTPRoute: httpRoute,
     ReferenceGrant: referenceGrant,
     Service: service,

@@ -91,8 +91,28 @@ export interface Gateway {
     addresses?: GatewayAddress[];
     infrastructure?: { labels?: Labels; annotations?: Labels; parametersRef?: ParametersRef };
     tls?: { frontend?: Json; backend?: Json };
-    allowedListeners?: Json;
+    allowedListeners?: { namespaces: ListenerNamespaces };
   };
+}
+
+/** Namespaces whose ListenerSets may add listeners; `None` = nobody's. */
+export interface ListenerNamespaces {
+  from: RouteNamespaces["from"] | "None";
+  selector?: LabelSelector;
+}
+
+/** Listeners that are added to a Gateway, owned by somebody else. */
+export interface ListenerSet {
+  kind: "ListenerSet";
+  meta: ObjectMeta;
+  spec: { parentRef: ParentGatewayRef; listeners: GatewayListener[] };
+}
+
+export interface ParentGatewayRef {
+  group: string;
+  kind: string;
+  name: string;
+  namespace?: string;
 }
 
 export interface ParentRef {
@@ -297,6 +317,7 @@ export interface LightBackend {
 export interface ObjectByKind {
   GatewayClass: GatewayClass;
   Gateway: Gateway;
+  ListenerSet: ListenerSet;
   HTTPRoute: HttpRoute;
   ReferenceGrant: ReferenceGrant;
   Service: Service;

@@ -71,9 +71,13 @@ export function listenerParts({ gateway, listeners }: GatewayDecision): Map<stri
   return parts;
 }
 
-/** The ports that the served listeners of a Gateway declare, sorted. */
+/**
+ * The ports that the accepted listeners of a Gateway declare, sorted. A listener whose certificate
+ * is missing keeps its port, so that the address and port stay while it is put right.
+ */
 export function listenerPorts({ listeners }: GatewayDecision): readonly number[] {
-  const ports = listeners.filter(({ usable }) => usable).map(({ listener }) => listener.port);
+  const ports = listeners.filter(({ accepted }) => accepted.ok)
+    .map(({ listener }) => listener.port);
   return [...new Set(ports)].sort((a, b) => a - b);
 }
 

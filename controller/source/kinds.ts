@@ -17,7 +17,7 @@ import {
   serviceSpec,
 } from "./decode/core.ts";
 import { asRecord, type At, below, type Decoder, FAIL, type Fail, fail } from "./decode/decoder.ts";
-import { gatewayClassSpec, gatewaySpec } from "./decode/gateway.ts";
+import { gatewayClassSpec, gatewaySpec, listenerSetSpec } from "./decode/gateway.ts";
 import { httpRouteSpec } from "./decode/http_route.ts";
 
 export interface KindRow {
@@ -71,6 +71,17 @@ export const KINDS: readonly KindRow[] = [
     decode: (value, { at, meta }) => {
       const spec = specOf(gatewaySpec, value, at);
       return spec === FAIL ? FAIL : { kind: "Gateway", meta, spec };
+    },
+  },
+  {
+    kind: "ListenerSet",
+    group: GATEWAY_GROUP,
+    versions: V1,
+    plural: "listenersets",
+    namespaced: true,
+    decode: (value, { at, meta }) => {
+      const spec = specOf(listenerSetSpec, value, at);
+      return spec === FAIL ? FAIL : { kind: "ListenerSet", meta, spec };
     },
   },
   {

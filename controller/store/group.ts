@@ -1,6 +1,12 @@
-/** Objects that are read together: slices by their Service, grants by their namespace. */
+/** Objects that are read together: slices by Service, grants by namespace, sets by Gateway. */
 import { ResourceMap } from "../../shared/snapshot/resource_map.ts";
-import type { EndpointSlice, KubeObject, ReferenceGrant } from "../model/objects.ts";
+import {
+  type EndpointSlice,
+  GATEWAY_GROUP,
+  type KubeObject,
+  type ListenerSet,
+  type ReferenceGrant,
+} from "../model/objects.ts";
 
 /** Label by which an EndpointSlice names its Service. */
 const SERVICE_NAME_LABEL = "kubernetes.io/service-name";
@@ -13,6 +19,12 @@ export function sliceService(slice: EndpointSlice): string | undefined {
 
 export function grantNamespace(grant: ReferenceGrant): string {
   return grant.meta.namespace;
+}
+
+/** `<namespace>/<name>` of the Gateway that a set names; undefined when it names none. */
+export function setGateway({ meta, spec: { parentRef } }: ListenerSet): string | undefined {
+  if (parentRef.group !== GATEWAY_GROUP || parentRef.kind !== "Gateway") return undefined;
+  return `${parentRef.namespace ?? meta.namespace}/${parentRef.name}`;
 }
 
 /** Immutable; a change costs the groups that it touches. */
@@ -28,7 +40,7 @@ export class Group<T extends KubeObject> {
     this.#groups = groups;
   }
 
-  /** The objects of a group, by name. */
+  /** The objects of a group, by name and namespace. */
   of(group: string): readonly T[] {
     return this.#groups.get(group) ?? [];
   }
@@ -51,10 +63,16 @@ export class Group<T extends KubeObject> {
       if (to !== undefined && after !== undefined) listOf(to).push(after);
     }
     for (const list of touched.values()) {
-      list.sort((a, b) => a.meta.name < b.meta.name ? -1 : a.meta.name > b.meta.name ? 1 : 0);
+      list.sort((a, b) =>
+        compare(a.meta.name, b.meta.name) || compare(a.meta.namespace, b.meta.namespace)
+      );
     }
     const gone = [...touched].filter(([, list]) => list.length === 0).map(([group]) => group);
     const kept = [...touched].filter(([, list]) => list.length > 0);
     return new Group(this.#groupOf, this.#groups.with(kept, gone));
   }
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -6,7 +6,7 @@
  * stand here, side by side, because one without the other is a result that never changes again.
  */
 import { keyOf, type Kind, type KubeObject, objectKey } from "../model/objects.ts";
-import { grantNamespace, sliceService } from "./group.ts";
+import { grantNamespace, setGateway, sliceService } from "./group.ts";
 import type { ClusterView, ObjectChange } from "./view.ts";
 
 /** Takes the name of each read. */
@@ -14,6 +14,7 @@ export type Reads = (name: string) => void;
 
 const slicesName = (service: string) => `slices of ${service}`;
 const grantsName = (namespace: string) => `grants in ${namespace}`;
+const setsName = (gateway: string) => `listener sets of ${gateway}`;
 const listName = (kind: Kind) => `all ${kind}`;
 
 /** The view, telling what is read of it. */
@@ -34,6 +35,10 @@ export function recordReads(view: ClusterView, reads: Reads): ClusterView {
     grantsIn: (namespace) => {
       reads(grantsName(namespace));
       return view.grantsIn(namespace);
+    },
+    listenerSetsOf: (namespace, gateway) => {
+      reads(setsName(`${namespace}/${gateway}`));
+      return view.listenerSetsOf(namespace, gateway);
     },
     namespaceLabels: (namespace) => {
       reads(objectKey("Namespace", "", namespace));
@@ -63,6 +68,10 @@ function groupName(object: KubeObject): string | undefined {
     }
     case "ReferenceGrant":
       return grantsName(grantNamespace(object));
+    case "ListenerSet": {
+      const gateway = setGateway(object);
+      return gateway === undefined ? undefined : setsName(gateway);
+    }
     default:
       return undefined;
   }

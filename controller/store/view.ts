@@ -6,11 +6,12 @@ import {
   type Kind,
   type KubeObject,
   type Labels,
+  type ListenerSet,
   type ObjectByKind,
   objectKey,
   type ReferenceGrant,
 } from "../model/objects.ts";
-import { grantNamespace, Group, sliceService } from "./group.ts";
+import { grantNamespace, Group, setGateway, sliceService } from "./group.ts";
 
 /** Everything that compile reads. Immutable. */
 export interface ClusterView {
@@ -22,6 +23,8 @@ export interface ClusterView {
   slicesOf(namespace: string, service: string): readonly EndpointSlice[];
   /** ReferenceGrants in a namespace, by name. */
   grantsIn(namespace: string): readonly ReferenceGrant[];
+  /** ListenerSets that name a Gateway as their parent, in a fixed order. */
+  listenerSetsOf(namespace: string, gateway: string): readonly ListenerSet[];
   /** Labels of a namespace; undefined when it is not there. */
   namespaceLabels(namespace: string): Labels | undefined;
 }
@@ -53,6 +56,7 @@ interface ViewParts {
   kinds: ReadonlyMap<string, KindIndex>;
   slices: Group<EndpointSlice>;
   grants: Group<ReferenceGrant>;
+  sets: Group<ListenerSet>;
 }
 
 const NOTHING = new KindIndex(ResourceMap.from<KubeObject>([]));
@@ -70,6 +74,7 @@ export class StoredView implements ClusterView {
     kinds: new Map(),
     slices: new Group(sliceService),
     grants: new Group(grantNamespace),
+    sets: new Group(setGateway),
   });
 
   /** The view after changes, one per object; the receiver stays as it is. */
@@ -96,6 +101,7 @@ export class StoredView implements ClusterView {
       kinds,
       slices: this.#parts.slices.with(ofKind(changes, isSlice)),
       grants: this.#parts.grants.with(ofKind(changes, isGrant)),
+      sets: this.#parts.sets.with(ofKind(changes, isSet)),
     });
   }
 
@@ -141,6 +147,10 @@ export class StoredView implements ClusterView {
     return this.#parts.grants.of(namespace);
   }
 
+  listenerSetsOf(namespace: string, gateway: string): readonly ListenerSet[] {
+    return this.#parts.sets.of(`${namespace}/${gateway}`);
+  }
+
   namespaceLabels(namespace: string): Labels | undefined {
     return this.get("Namespace", "", namespace)?.meta.labels;
   }
@@ -164,6 +174,10 @@ function isSlice(object: KubeObject): object is EndpointSlice {
 
 function isGrant(object: KubeObject): object is ReferenceGrant {
   return object.kind === "ReferenceGrant";
+}
+
+function isSet(object: KubeObject): object is ListenerSet {
+  return object.kind === "ListenerSet";
 }
 
 function ofKind<T extends KubeObject>(

@@ -4,6 +4,9 @@ import gatewayClasses from "./crds/gateway.networking.k8s.io_gatewayclasses.json
 };
 import gateways from "./crds/gateway.networking.k8s.io_gateways.json" with { type: "json" };
 import httpRoutes from "./crds/gateway.networking.k8s.io_httproutes.json" with { type: "json" };
+import listenerSets from "./crds/gateway.networking.k8s.io_listenersets.json" with {
+  type: "json",
+};
 import referenceGrants from "./crds/gateway.networking.k8s.io_referencegrants.json" with {
   type: "json",
 };
@@ -18,6 +21,7 @@ const DEFINITIONS: readonly unknown[] = [
   gatewayClasses,
   gateways,
   httpRoutes,
+  listenerSets,
   referenceGrants,
   lightBackends,
 ];
