@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { systemClock } from "../shared/lib/clock.ts";
 import { silentLogger } from "../shared/lib/log.ts";
 import { ControllerLoop } from "./loop.ts";
+import { FleetPorts } from "./infra/fleet_ports.ts";
 import { MemoryStatuses } from "./status/sink.ts";
 import { ControllerMetrics } from "./observe/metrics.ts";
 import type { PublishResult } from "./publish/result.ts";
@@ -74,8 +75,8 @@ async function withLoop(
       reports: () => [],
     },
     controllerName: "networknt.com/light-k8s-gateway",
-    statusAddress: "127.0.0.1",
-    preferredPort: (port) => port,
+    surroundings: { addresses: () => [{ type: "IPAddress", value: "127.0.0.1" }] },
+    ports: new FleetPorts({ preferred: (port) => port, clock: systemClock, log: silentLogger }),
     statuses: memoryStatuses(metrics),
     metrics,
     clock: systemClock,
@@ -116,8 +117,8 @@ Deno.test("ControllerLoop publishes nothing until every source has told what the
     },
     fleet: { readyVersions: () => [], unusablePorts: () => new Set(), reports: () => [] },
     controllerName: "networknt.com/light-k8s-gateway",
-    statusAddress: "127.0.0.1",
-    preferredPort: (port) => port,
+    surroundings: { addresses: () => [{ type: "IPAddress", value: "127.0.0.1" }] },
+    ports: new FleetPorts({ preferred: (port) => port, clock: systemClock, log: silentLogger }),
     statuses: memoryStatuses(new ControllerMetrics()),
     metrics: new ControllerMetrics(),
     clock: systemClock,

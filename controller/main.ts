@@ -14,6 +14,8 @@ import { parseControllerConfig } from "./config.ts";
 import type { ControllerConfig } from "./config.ts";
 import { fleetView } from "./fleet_view.ts";
 import { standalonePort } from "./infra/binds.ts";
+import { FleetPorts } from "./infra/fleet_ports.ts";
+import { statusAddressOf } from "./status/gateway.ts";
 import { ControllerLoop } from "./loop.ts";
 import { Memory } from "./memory.ts";
 import { ControllerMetrics } from "./observe/metrics.ts";
@@ -115,8 +117,12 @@ export async function runController(
     publisher,
     fleet: fleetView(acks),
     controllerName: settings.controllerName,
-    statusAddress: settings.statusAddress,
-    preferredPort: (port) => exactPorts.has(port) ? port : standalonePort(port),
+    surroundings: { addresses: () => [statusAddressOf(settings.statusAddress)] },
+    ports: new FleetPorts({
+      preferred: (port) => exactPorts.has(port) ? port : standalonePort(port),
+      clock: systemClock,
+      log,
+    }),
     statuses: new MemoryStatuses({
       context: () => ({ now: systemClock.now(), controllerName: settings.controllerName }),
       onUpdate: () => metrics.statusUpdates.inc(),

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { parse } from "@std/yaml";
 import { FAIL, type Finding } from "../decode/decoder.ts";
 import { KINDS } from "../kinds.ts";
