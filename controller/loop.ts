@@ -42,7 +42,7 @@ export interface Surroundings {
 }
 
 /** Objects that are read because something refers to them. */
-export interface References {
+export interface ReferredObjects {
   kinds: readonly Kind[];
   /** Undefined when all of them are known; else resolves when they are, or are late. */
   follow(keys: ReadonlySet<string>): Promise<void> | undefined;
@@ -56,7 +56,7 @@ export interface LoopOptions {
   /** What stands around the Gateways. */
   surroundings: Surroundings;
   /** Where objects come from that are read one by one. Default: nowhere. */
-  references?: References;
+  references?: ReferredObjects;
   statuses: StatusSink;
   metrics: ControllerMetrics;
   clock: Clock;
