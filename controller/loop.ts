@@ -55,6 +55,8 @@ export interface LoopOptions {
   ports: FleetPorts;
   /** What stands around the Gateways. */
   surroundings: Surroundings;
+  /** As in `EndpointOptions`. Default true. */
+  servicesByName?: boolean;
   /** Where objects come from that are read one by one. Default: nowhere. */
   references?: ReferredObjects;
   statuses: StatusSink;
@@ -108,6 +110,7 @@ export class ControllerLoop {
     this.#compiler = new IncrementalCompiler({
       controllerName,
       referredKinds: references?.kinds ?? [],
+      servicesByName: options.servicesByName ?? true,
       observer: {
         now: () => clock.monotonic(),
         decided: (kind, { count, milliseconds }) => {

@@ -109,6 +109,7 @@ export async function runCluster(
     fleet: fleetView(acks),
     controllerName,
     ports,
+    servicesByName: false,
     surroundings: infrastructure,
     references: { kinds: FOLLOWED_KINDS, follow: (keys) => source.follow(keys) },
     statuses,

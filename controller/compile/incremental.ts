@@ -59,10 +59,11 @@ export class IncrementalCompiler {
   readonly #cache: CertificateCache;
   readonly #observer: StageObserver | undefined;
   readonly #referredKinds: readonly Kind[];
+  readonly #servicesByName: boolean;
   #state: CompilerState | undefined;
 
   constructor(
-    options: Pick<CompileOptions, "controllerName" | "certificateCache"> & {
+    options: Pick<CompileOptions, "controllerName" | "certificateCache" | "servicesByName"> & {
       observer?: StageObserver;
       /** Kinds of which {@linkcode IncrementalCompiler.referred} tells. */
       referredKinds?: readonly Kind[];
@@ -70,6 +71,7 @@ export class IncrementalCompiler {
   ) {
     this.#observer = options.observer;
     this.#referredKinds = options.referredKinds ?? [];
+    this.#servicesByName = options.servicesByName ?? true;
     this.#controllerName = options.controllerName ?? DEFAULT_CONTROLLER_NAME;
     this.#cache = options.certificateCache ?? new WeakMap();
   }
@@ -81,6 +83,7 @@ export class IncrementalCompiler {
       cache: this.#cache,
       ...(this.#observer === undefined ? {} : { observer: this.#observer }),
       referred: new Referred(this.#referredKinds),
+      servicesByName: this.#servicesByName,
     });
     // A fault in the middle leaves results of two views behind: then all is compiled anew.
     this.#state = undefined;
@@ -100,6 +103,7 @@ interface CompilerOptions {
   cache: CertificateCache;
   observer?: StageObserver;
   referred: Referred;
+  servicesByName: boolean;
 }
 
 class CompilerState {
@@ -113,6 +117,7 @@ class CompilerState {
   /** Scope → what the status of its Gateway was made of, beside its decision. */
   readonly #contexts = new Map<string, string>();
   readonly #referred: Referred;
+  readonly #servicesByName: boolean;
   #view = StoredView.EMPTY;
   #result: IncrementalResult = {
     scopes: ResourceMap.from<ScopeContent>([]),
@@ -124,9 +129,10 @@ class CompilerState {
     diagnostics: ResourceMap.from<Diagnostic>([]),
   };
 
-  constructor({ controllerName, cache, observer, referred }: CompilerOptions) {
+  constructor({ controllerName, cache, observer, referred, servicesByName }: CompilerOptions) {
     const observed = { referred, ...(observer === undefined ? {} : { observer }) };
     this.#referred = referred;
+    this.#servicesByName = servicesByName;
     this.#classes = new Stage({
       ...observed,
       kind: "GatewayClass",
@@ -290,7 +296,10 @@ class CompilerState {
         continue;
       }
       const names = new Set<string>();
-      const set = endpointSet(backend, recordReads(view, (name) => void names.add(name)));
+      const set = endpointSet(backend, {
+        view: recordReads(view, (name) => void names.add(name)),
+        servicesByName: this.#servicesByName,
+      });
       this.#endpointReads.record(key, names);
       drafts.endpoints.put(key, set);
     }
