@@ -100,6 +100,7 @@ export async function ensureBinary(
       "go",
       "build",
       "-trimpath",
+      "-buildvcs=false",
       "-ldflags",
       linkerFlags(binary),
       "-o",

@@ -89,6 +89,7 @@ export function componentCommand(name: ComponentName, paths: ClusterPaths): stri
         `--cluster-cidr=${CLUSTER_CIDR}`,
         `--service-cluster-ip-range=${SERVICE_CIDR}`,
         "--leader-elect=false",
+        `--flex-volume-plugin-dir=${file("volume-plugins")}`,
         // A burst of namespaces and Deployments, as the suite makes them, must not queue up.
         "--kube-api-qps=200",
         "--kube-api-burst=400",

@@ -14,6 +14,8 @@ import { removeRules } from "./rules.ts";
 import { runCommand } from "./run_command.ts";
 import { startComponent } from "./up.ts";
 
+const NETWORK_RESULTS = "/var/lib/cni/results";
+
 /** What to take down. */
 export interface DownOptions {
   paths: ClusterPaths;
@@ -52,8 +54,9 @@ async function stop(
   onProgress: (line: string) => void,
 ): Promise<void> {
   const command = componentCommand(name, paths);
-  // What they would tidy up on the way out goes with the cluster.
-  const stopped = await stopProcess(name, { command, folders: paths, patience: 5000 });
+  // What the others would tidy up on their way out goes with the cluster.
+  const signal = name === "containerd" ? "SIGTERM" : "SIGKILL";
+  const stopped = await stopProcess(name, { command, folders: paths, signal });
   if (stopped) onProgress(`stopped ${name}`);
 }
 
@@ -92,6 +95,8 @@ async function removePods(
   }
   if (containers.length > 0) onProgress(`removed ${containers.length} containers`);
   for (const id of containers) await removeControlGroups(id);
+  // The networks' plug-ins keep what they answered, by the pod's first container.
+  await removeMatching(NETWORK_RESULTS, (name) => containers.some((id) => name.includes(id)));
 }
 
 async function list(paths: ClusterPaths, args: readonly string[]): Promise<string[]> {
@@ -130,21 +135,25 @@ export function mountPoints(mountinfo: string, folders: readonly string[]): stri
 
 /** What plug-ins and the kubelet write at places that cannot be configured. */
 async function removeLeftovers(paths: ClusterPaths): Promise<void> {
-  await removeMatching("/var/lib/cni/results", (name) => name.startsWith(`${POD_BRIDGE}-`));
+  await removeMatching(NETWORK_RESULTS, (name) => name.startsWith(`${POD_BRIDGE}-`));
   await removeMatching("/var/log/containers", async (name) => {
     const target = await Deno.readLink(`/var/log/containers/${name}`).catch(() => "");
     return target.startsWith(paths.state) || target.startsWith("/var/log/pods");
   });
-  // Only when nothing else is in them.
+  // Folders go only when nothing else is in them.
   for (
     const folder of [
-      "/var/lib/cni/results",
+      NETWORK_RESULTS,
       "/var/lib/cni",
       "/var/log/containers",
+      "/var/lib/kubelet/device-plugins/kubelet.sock",
+      "/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint",
       "/var/lib/kubelet/device-plugins",
       "/var/lib/kubelet",
       "/var/run/netns",
       "/run/containerd/s",
+      "/run/containerd/runc/k8s.io",
+      "/run/containerd/runc",
       "/run/containerd",
     ]
   ) await Deno.remove(folder).catch(() => {});

@@ -35,6 +35,15 @@ const SETTINGS: Readonly<Record<string, string>> = {
   "/proc/sys/net/bridge/bridge-nf-call-iptables": "1",
 };
 
+/** What the kubelet and kube-proxy change by themselves. */
+const CHANGED_BY_OTHERS = [
+  "/proc/sys/kernel/panic",
+  "/proc/sys/kernel/panic_on_oops",
+  "/proc/sys/vm/overcommit_memory",
+  "/proc/sys/net/ipv4/conf/all/route_localnet",
+  "/proc/sys/net/ipv4/vs/conntrack",
+];
+
 /** Changes kernel settings and remembers what they were, once. */
 export async function changeSettings(paths: ClusterPaths): Promise<void> {
   const file = `${paths.state}/settings.json`;
@@ -42,6 +51,9 @@ export async function changeSettings(paths: ClusterPaths): Promise<void> {
   for (const setting of Object.keys(SETTINGS)) {
     if (!await exists(setting)) await runCommand(["modprobe", "br_netfilter"], { mayFail: true });
     before[setting] = (await Deno.readTextFile(setting)).trim();
+  }
+  for (const setting of CHANGED_BY_OTHERS) {
+    if (await exists(setting)) before[setting] = (await Deno.readTextFile(setting)).trim();
   }
   if (!await exists(file)) await Deno.writeTextFile(file, JSON.stringify(before));
   for (const [setting, value] of Object.entries(SETTINGS)) {
@@ -59,7 +71,7 @@ export async function restoreSettings(paths: ClusterPaths): Promise<void> {
   }
   if (typeof before !== "object" || before === null) return;
   for (const [setting, value] of Object.entries(before)) {
-    if (!Object.hasOwn(SETTINGS, setting) || typeof value !== "string") continue;
+    if (!setting.startsWith("/proc/sys/") || typeof value !== "string") continue;
     await Deno.writeTextFile(setting, value).catch(() => {});
   }
 }

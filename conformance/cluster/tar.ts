@@ -17,6 +17,7 @@ export type TarEntry =
     | { kind: "link"; target: string }
   );
 
+const DEFAULT_MODES = { file: 0o644, folder: 0o755, link: 0o777 } as const;
 const BLOCK = 512;
 /** Octal digits of the size field allow 8 GiB. */
 const MAX_SIZE = 8 * 1024 ** 3 - 1;
@@ -78,7 +79,7 @@ function header(entry: TarEntry, size: number): Uint8Array<ArrayBuffer> {
     throw new Error(`${entry.path}: the target of the link is too long for tar`);
   }
   text(0, name);
-  octal(100, 7, entry.mode ?? (entry.kind === "file" ? 0o644 : 0o755));
+  octal(100, 7, entry.mode ?? DEFAULT_MODES[entry.kind]);
   octal(108, 7, entry.uid ?? 0);
   octal(116, 7, entry.gid ?? 0);
   octal(124, 11, size);
