@@ -1,6 +1,6 @@
 /** Builds the cluster's programs from pinned Go modules into the cache, once per version. */
 import type { ClusterPaths } from "./paths.ts";
-import { runCommand } from "./run_command.ts";
+import { runCommand } from "../../shared/lib/run_command.ts";
 import {
   COREDNS_VERSION,
   ECHO_BASIC_VERSION,

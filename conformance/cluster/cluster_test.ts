@@ -10,7 +10,7 @@ import { clusterPaths, currentKubeconfig } from "./paths.ts";
 import { makePki } from "./pki.ts";
 import { runningPid, startProcess, stopProcess } from "./process.ts";
 import { withoutClusterRules } from "./rules.ts";
-import { runCommand } from "./run_command.ts";
+import { runCommand } from "../../shared/lib/run_command.ts";
 
 const env = (values: Record<string, string>) => ({ get: (name: string) => values[name] });
 const paths = clusterPaths(env({ HOME: "/home/user" }), { kubernetes: "v1.2.3" });

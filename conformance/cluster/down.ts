@@ -11,7 +11,7 @@ import { waitUntil } from "./kube.ts";
 import type { ClusterPaths } from "./paths.ts";
 import { runningPid, stopProcess } from "./process.ts";
 import { removeRules } from "./rules.ts";
-import { runCommand } from "./run_command.ts";
+import { runCommand } from "../../shared/lib/run_command.ts";
 import { startComponent } from "./up.ts";
 
 const NETWORK_RESULTS = "/var/lib/cni/results";

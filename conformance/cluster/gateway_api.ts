@@ -1,7 +1,7 @@
 /** The CRDs of the Gateway API, from the pinned Go module. */
 import { kubectl } from "./kube.ts";
 import type { ClusterPaths } from "./paths.ts";
-import { runCommand } from "./run_command.ts";
+import { runCommand } from "../../shared/lib/run_command.ts";
 import { GO_TOOLCHAIN } from "./versions.ts";
 
 /** The bundles that a release ships. */

@@ -1,7 +1,7 @@
 /** What the cluster needs of the machine: packages, interfaces, kernel settings. */
 import { NODE_BRIDGE, NODE_IP, SERVICE_CIDR } from "./addresses.ts";
 import type { ClusterPaths } from "./paths.ts";
-import { runCommand } from "./run_command.ts";
+import { runCommand } from "../../shared/lib/run_command.ts";
 
 /** A program → the Debian package that has it. */
 const PROGRAMS: Readonly<Record<string, string>> = {

@@ -1,10 +1,10 @@
 /** The images of the cluster, made from our own builds, and the import of images of any origin. */
 import { type BinaryName, ensureBinary } from "./binaries.ts";
 import { PAUSE_IMAGE } from "./configuration.ts";
-import { writeDockerArchive } from "./docker_archive.ts";
+import { writeDockerArchive } from "../../deploy/images/docker_archive.ts";
 import type { ClusterPaths } from "./paths.ts";
-import { runCommand } from "./run_command.ts";
-import type { TarEntry } from "./tar.ts";
+import { runCommand } from "../../shared/lib/run_command.ts";
+import type { TarEntry } from "../../deploy/images/tar.ts";
 
 const ECHO = "registry.k8s.io/gateway-api/conformance/echo-basic";
 /** The image of the cluster's DNS server. */

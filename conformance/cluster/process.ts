@@ -3,7 +3,7 @@
  * in a file, found again by a pid file, and only ever ended by that pid after its command line was
  * compared, for a pid can belong to somebody else by then.
  */
-import { runCommand } from "./run_command.ts";
+import { runCommand } from "../../shared/lib/run_command.ts";
 
 /** Where the records of the programs are. */
 export interface ProcessFolders {

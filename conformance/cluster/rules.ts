@@ -1,6 +1,6 @@
 /** The packet rules of kube-proxy and of the network plug-ins, and their removal. */
 import type { ClusterPaths } from "./paths.ts";
-import { runCommand } from "./run_command.ts";
+import { runCommand } from "../../shared/lib/run_command.ts";
 
 /** Chains of kube-proxy and the kubelet, and of the network plug-ins. */
 const OURS = /(^|[\s:])(KUBE|CNI)-|KUBE-MARK/;

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { writeDockerArchive } from "./docker_archive.ts";
-import { runCommand } from "./run_command.ts";
+import { runCommand } from "../../shared/lib/run_command.ts";
 import { tarBytes, type TarEntry } from "./tar.ts";
 
 async function bytes(entries: TarEntry[]): Promise<Uint8Array> {
