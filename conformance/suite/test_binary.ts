@@ -1,6 +1,6 @@
 /** Compiles the official suite into the cache, once per content of the Go files here. */
 import { GO_TOOLCHAIN } from "../cluster/versions.ts";
-import { runCommand } from "../cluster/run_command.ts";
+import { runCommand } from "../../shared/lib/run_command.ts";
 import { type Catalog, parseCatalog } from "./catalog.ts";
 
 const SOURCES = ["go.mod", "go.sum", "suite_test.go"] as const;
