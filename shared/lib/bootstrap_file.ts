@@ -1,7 +1,8 @@
 /**
  * What a process in a container needs, as a JSON file whose secret parts stay where they are
- * mounted: `{"$file": "path"}` stands for the text of another file (beside it, or absolute) and
- * `{"$env": "NAME"}` for a variable that the pod sets, such as its own name.
+ * mounted: `{"$file": "path"}` stands for the text of another file (beside it, or absolute),
+ * `{"$json": "path"}` for the value of a JSON file, and `{"$env": "NAME"}` for a variable that the
+ * pod sets, such as its own name.
  */
 
 /** How the two kinds of references are followed. */
@@ -17,19 +18,20 @@ const DEEPEST = 20;
 /** Reads a bootstrap file. @throws {Error} that names the file, or the reference in it. */
 export function readBootstrapFile(path: string, readers: ReferenceReaders): unknown {
   const folder = path.slice(0, path.lastIndexOf("/") + 1);
-  const text = readers.file(path);
-  let value: unknown;
+  return resolve(parseJson(path, readers.file(path)), {
+    file: (name) => readers.file(name.startsWith("/") ? name : folder + name),
+    env: readers.env,
+  }, { at: path, depth: 0 });
+}
+
+function parseJson(path: string, text: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (error) {
     // The text of the error would repeat a part of the file.
     const position = /position \d+/.exec(String(error))?.[0] ?? "some position";
     throw new Error(`${path}: not JSON at ${position}`);
   }
-  return resolve(value, {
-    file: (name) => readers.file(name.startsWith("/") ? name : folder + name),
-    env: readers.env,
-  }, { at: path, depth: 0 });
 }
 
 function resolve(
@@ -46,6 +48,9 @@ function resolve(
   const entries = Object.entries(value);
   const [name, target] = entries.length === 1 ? entries[0] ?? [] : [];
   if (name === "$file" && typeof target === "string") return readers.file(target).trim();
+  if (name === "$json" && typeof target === "string") {
+    return parseJson(target, readers.file(target));
+  }
   if (name === "$env" && typeof target === "string") {
     const text = readers.env(target);
     if (text === undefined || text === "") throw new Error(`${at}: ${target} is not set`);

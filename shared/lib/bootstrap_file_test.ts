@@ -5,9 +5,11 @@ const FILES: Record<string, string> = {
   "/etc/lgw/config.json": JSON.stringify({
     name: { $env: "POD_NAME" },
     bus: { seed: { $file: "keys/seed" }, ca: { $file: "/tls/ca.crt" } },
+    fleetKey: { $json: "keys/fleet.json" },
     trustedKeys: [{ $file: "keys/signing.pub" }, "plain"],
     $file: 1,
   }),
+  "/etc/lgw/keys/fleet.json": `{"kty": "OKP", "$env": "not followed"}`,
   "/etc/lgw/keys/seed": "SU...\n",
   "/etc/lgw/keys/signing.pub": "abc",
   "/tls/ca.crt": "PEM",
@@ -27,6 +29,7 @@ Deno.test("readBootstrapFile() puts files and variables in the place of their re
   assertEquals(readBootstrapFile("/etc/lgw/config.json", readers({ POD_NAME: "proxy-1" })), {
     name: "proxy-1",
     bus: { seed: "SU...", ca: "PEM" },
+    fleetKey: { kty: "OKP", $env: "not followed" },
     trustedKeys: ["abc", "plain"],
     $file: 1,
   });
