@@ -5,6 +5,23 @@ const TIME = /\d{4}-\d\d-\d\dT[\d:.]+Z: /;
 /** Times and counters inside of a message, which differ from try to try. */
 const VARIABLE = /\d+(\.\d+)?(ms|s|µs)\b|\d\d:\d\d:\d\d/g;
 
+/** What the suite makes and removes, and the report that it prints at its end. */
+const CHORE = /^\s*apply\.go:\d+: .*\b(Creating|Updating|Deleting)\b/;
+const REPORT = /: Conformance report:$/;
+const LOG_LINE = /^(\s*[\w-]+\.go:\d+: |\s*(---|===) )/;
+
+/** The lines that say why something failed, without chores, the report, and repetition. */
+export function explain(lines: readonly string[]): string[] {
+  const kept: string[] = [];
+  let inReport = false;
+  for (const line of lines) {
+    if (REPORT.test(line)) inReport = true;
+    else if (LOG_LINE.test(line)) inReport = false;
+    if (!inReport && !CHORE.test(line)) kept.push(line);
+  }
+  return condense(kept);
+}
+
 /**
  * The lines without those that say the same as a later one: a test that polls says what it waits
  * for ten times a second. The last of its kind stays, with how many there were.

@@ -6,7 +6,7 @@ import { clusterPaths, currentKubeconfig } from "../cluster/paths.ts";
 import { KUBERNETES_VERSION } from "../cluster/versions.ts";
 import { parseConformanceArguments, USAGE, UsageError } from "./arguments.ts";
 import { parseClaims, planRun } from "./claims.ts";
-import { condense } from "./condense.ts";
+import { explain } from "./condense.ts";
 import { removeLeftovers, requireChannel, requireGatewayClass } from "./gateway_class.ts";
 import { countProfiles, shortfalls } from "./outcome.ts";
 import { reportFolder, reportName, reportsReadme } from "./report_files.ts";
@@ -102,11 +102,11 @@ function explainFailures({ events }: Run): void {
   const failed = events.results.filter(({ outcome }) => outcome === "failed");
   for (const { name } of failed) {
     print(`\nFAILED ${name}`);
-    for (const line of condense(events.outputOf(name)).slice(-SHOWN_LINES)) print(`  ${line}`);
+    for (const line of explain(events.outputOf(name)).slice(-SHOWN_LINES)) print(`  ${line}`);
   }
   if (failed.length === 0 && events.ended !== "passed") {
     print("\nFAILED outside of the tests");
-    for (const line of condense(events.outputOf(undefined)).slice(-SHOWN_LINES)) print(`  ${line}`);
+    for (const line of explain(events.outputOf(undefined)).slice(-SHOWN_LINES)) print(`  ${line}`);
   }
 }
 

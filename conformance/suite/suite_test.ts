@@ -3,7 +3,7 @@ import { FEATURES } from "../../controller/features.ts";
 import { parseConformanceArguments, UsageError } from "./arguments.ts";
 import { parseCatalog } from "./catalog.ts";
 import { parseClaims, planRun, type Selection } from "./claims.ts";
-import { condense } from "./condense.ts";
+import { condense, explain } from "./condense.ts";
 import { countProfiles, shortfalls } from "./outcome.ts";
 import { IMPLEMENTATION, reportFolder, reportName, reportsReadme } from "./report_files.ts";
 import { suiteFlags } from "./run_suite.ts";
@@ -151,6 +151,29 @@ Deno.test("TestEvents keeps the suite's tests and not their subtests", async () 
   const condensed = condense(events.outputOf("GatewayStaticAddresses"));
   assert(condensed.some((line) => /expected Status True \(\d+ times\)$/.test(line)));
   assert(condensed.length < events.outputOf("GatewayStaticAddresses").length / 1.5);
+});
+
+Deno.test("explain() leaves out chores and the report, not the reason", () => {
+  const time = "2026-11-21T14:39:52.719Z: ";
+  assertEquals(
+    explain([
+      `    apply.go:289: ${time}Creating same-namespace Gateway`,
+      `    helpers.go:171: ${time}Gateway is not ready after 1.5s`,
+      `    helpers.go:171: ${time}Gateway is not ready after 1.6s`,
+      "    suite.go:440: ",
+      "        \tError:      \tcontext deadline exceeded",
+      `    apply.go:295: ${time}Deleting same-namespace Gateway`,
+      "    conformance.go:154: Conformance report:",
+      "        apiVersion: gateway.networking.k8s.io/v1",
+      "--- FAIL: TestConformance (39.26s)",
+    ]),
+    [
+      "    helpers.go:171: Gateway is not ready after 1.6s (2 times)",
+      "    suite.go:440: ",
+      "        \tError:      \tcontext deadline exceeded",
+      "--- FAIL: TestConformance (39.26s)",
+    ],
+  );
 });
 
 Deno.test("TestEvents takes what is no event as output of the run", () => {
