@@ -92,6 +92,7 @@ export async function ensureBinary(
   const binary: Binary = BINARIES[name];
   const target = binaryPath(name, options.paths);
   if (await isFile(target)) return target;
+  await requireGo();
   options.onProgress(`building ${name} ${binary.version} (once)`);
   await Deno.mkdir(target.slice(0, target.lastIndexOf("/")), { recursive: true });
   const unfinished = `${target}.unfinished`;
@@ -119,6 +120,11 @@ export async function ensureBinary(
   );
   await Deno.rename(unfinished, target);
   return target;
+}
+
+async function requireGo(): Promise<void> {
+  if ((await runCommand(["go", "version"], { mayFail: true })).success) return;
+  throw new Error("go is not on PATH: install Go 1.25 or newer; the cluster is built with it");
 }
 
 async function isFile(path: string): Promise<boolean> {

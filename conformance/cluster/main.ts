@@ -53,6 +53,9 @@ async function main(): Promise<number> {
   const { path, foreign } = currentKubeconfig(Deno.env, paths);
   if (foreign) {
     console.log(`KUBECONFIG names another cluster (${path}): nothing was touched`);
+    if (command.command === "load") {
+      console.log("load images with that cluster's own tool (kind load image-archive, k3s ctr)");
+    }
     const harmless = command.command === "up" || command.command === "down";
     return harmless ? 0 : 1;
   }

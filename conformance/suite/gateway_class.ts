@@ -29,6 +29,23 @@ export async function requireGatewayClass(
   });
 }
 
+/** Namespaces of the suite's base manifests. */
+const NAMESPACES = [
+  "gateway-conformance-infra",
+  "gateway-conformance-app-backend",
+  "gateway-conformance-web-backend",
+  "gateway-conformance-mesh",
+  "gateway-conformance-mesh-consumer",
+] as const;
+
+/** Removes what a run that was cut off left behind: its routes would answer the next run's requests. */
+export async function removeLeftovers(
+  paths: Pick<ClusterPaths, "kubectl" | "kubeconfig">,
+): Promise<void> {
+  const args = ["delete", "namespace", "--ignore-not-found", "--timeout=120s", ...NAMESPACES];
+  await kubectl(args, { paths });
+}
+
 /**
  * The channel whose CRDs the cluster has. One that was asked for is installed on a cluster of our
  * own; another cluster's CRDs are its owner's.

@@ -6,7 +6,8 @@ import { clusterPaths, currentKubeconfig } from "../cluster/paths.ts";
 import { KUBERNETES_VERSION } from "../cluster/versions.ts";
 import { parseConformanceArguments, USAGE, UsageError } from "./arguments.ts";
 import { parseClaims, planRun } from "./claims.ts";
-import { requireChannel, requireGatewayClass } from "./gateway_class.ts";
+import { explain } from "./condense.ts";
+import { removeLeftovers, requireChannel, requireGatewayClass } from "./gateway_class.ts";
 import { countProfiles, shortfalls } from "./outcome.ts";
 import { reportFolder, reportName, reportsReadme } from "./report_files.ts";
 import { type Run, runSuite } from "./run_suite.ts";
@@ -21,6 +22,10 @@ const print = (line: string) => console.log(line);
 
 /** Runs what the command line asks for; true when nothing is less than claimed. */
 async function main(): Promise<boolean> {
+  if (Deno.args.includes("--help")) {
+    print(USAGE);
+    return true;
+  }
   const options = parseConformanceArguments(Deno.args);
   const paths = clusterPaths(Deno.env, { kubernetes: KUBERNETES_VERSION });
   const { path: kubeconfig, foreign } = currentKubeconfig(Deno.env, paths);
@@ -40,6 +45,7 @@ async function main(): Promise<boolean> {
     version: BUNDLE_VERSION,
     onProgress: print,
   });
+  if (!options.keep) await removeLeftovers(cluster);
   await requireGatewayClass(options.gatewayClass, {
     paths: cluster,
     seconds: options.classTimeout,
@@ -77,7 +83,11 @@ async function main(): Promise<boolean> {
       print(line);
     }
     for (const line of slowestTable(results)) print(line);
-    print(`\n${run.seconds.toFixed(0)} s with set-up and clean-up; log: ${run.log}`);
+    const { whole, setUp, cleanUp } = run.seconds;
+    print(
+      `\n${whole.toFixed(0)} s, of which set-up ${setUp.toFixed(0)} s and clean-up ` +
+        `${cleanUp.toFixed(0)} s; log: ${run.log}`,
+    );
     if (plan.whole && run.report !== undefined && results.length > 0) {
       await saveReport(run.report, { channel, version, run: i, claimedShown: less.length === 0 });
     } else if (run.report !== undefined) print(`report of a part: ${run.report}`);
@@ -92,11 +102,11 @@ function explainFailures({ events }: Run): void {
   const failed = events.results.filter(({ outcome }) => outcome === "failed");
   for (const { name } of failed) {
     print(`\nFAILED ${name}`);
-    for (const line of events.outputOf(name).slice(-SHOWN_LINES)) print(`  ${line}`);
+    for (const line of explain(events.outputOf(name)).slice(-SHOWN_LINES)) print(`  ${line}`);
   }
   if (failed.length === 0 && events.ended !== "passed") {
     print("\nFAILED outside of the tests");
-    for (const line of events.outputOf(undefined).slice(-SHOWN_LINES)) print(`  ${line}`);
+    for (const line of explain(events.outputOf(undefined)).slice(-SHOWN_LINES)) print(`  ${line}`);
   }
 }
 

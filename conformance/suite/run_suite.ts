@@ -23,7 +23,8 @@ export interface RunOptions {
 export interface Run {
   events: TestEvents;
   success: boolean;
-  seconds: number;
+  /** Of the whole run; until the first test; after the last one. */
+  seconds: { whole: number; setUp: number; cleanUp: number };
   /** The report, when the suite came so far as to write one. */
   report: string | undefined;
   log: string;
@@ -74,19 +75,27 @@ export async function runSuite(run: RunOptions): Promise<Run> {
     stderr: "inherit",
   }).spawn();
   const events = new TestEvents();
+  const elapsed = () => (performance.now() - began) / 1000;
+  let setUp: number | undefined;
+  let lastResult: number | undefined;
   using file = await Deno.open(log, { write: true, create: true, truncate: true });
   const encoder = new TextEncoder();
   for await (const line of lines(child.stdout)) {
     const result = events.take(line);
-    if (result !== undefined) onResult(result);
+    if (events.begun) setUp ??= elapsed();
+    if (result !== undefined) {
+      lastResult = elapsed();
+      onResult(result);
+    }
     const text = encoder.encode(outputOf(line));
     for (let at = 0; at < text.length;) at += await file.write(text.subarray(at));
   }
   const { success } = await child.status;
+  const whole = elapsed();
   return {
     events,
     success,
-    seconds: (performance.now() - began) / 1000,
+    seconds: { whole, setUp: setUp ?? whole, cleanUp: whole - (lastResult ?? whole) },
     report: await Deno.stat(report).then(() => report, () => undefined),
     log,
   };

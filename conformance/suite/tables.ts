@@ -11,7 +11,10 @@ function align(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** A table per profile: what passed, failed, was skipped, has no result, is not claimed. */
+/**
+ * A table per profile: what passed, failed, was skipped, has no result. Left out are tests of
+ * features that are not claimed, and those that this run was not asked for.
+ */
 export function profileTables(outcomes: readonly ProfileOutcome[]): string[] {
   const lines: string[] = [];
   for (const { name, core, extended, featuresNotClaimed } of outcomes) {
@@ -31,7 +34,7 @@ export function profileTables(outcomes: readonly ProfileOutcome[]): string[] {
       ];
     };
     lines.push(...align([
-      [name, "passed", "failed", "skipped", "no result", "not claimed", "tests"],
+      [name, "passed", "failed", "skipped", "no result", "left out", "of"],
       row("core", core),
       row("extended", extended),
     ]));

@@ -17,6 +17,8 @@ const MAX_LINES = 400;
 export class TestEvents {
   readonly #results = new Map<string, TestResult>();
   readonly #output = new Map<string, string[]>();
+  /** Whether a test of the suite began: the set-up was over then. */
+  #begun = false;
   /** How the whole run ended; undefined as long as it has not, or when it was cut off. */
   #ended: TestResult["outcome"] | undefined;
 
@@ -32,6 +34,7 @@ export class TestEvents {
     }
     const [root, name] = event.test.split("/");
     if (root !== ROOT) return undefined;
+    if (name !== undefined) this.#begun = true;
     const key = name ?? ROOT;
     if (event.action === "output") {
       this.#keep(key, event.output.replace(/\n$/, ""));
@@ -50,6 +53,10 @@ export class TestEvents {
   /** The tests that ended. */
   get results(): TestResult[] {
     return [...this.#results.values()];
+  }
+
+  get begun(): boolean {
+    return this.#begun;
   }
 
   get ended(): TestResult["outcome"] | undefined {
