@@ -1,6 +1,10 @@
 /** The cluster's own kubectl, as its administrator. */
 import type { ClusterPaths } from "./paths.ts";
-import { type CommandOptions, type CommandResult, runCommand } from "../../shared/lib/run_command.ts";
+import {
+  type CommandOptions,
+  type CommandResult,
+  runCommand,
+} from "../../shared/lib/run_command.ts";
 
 /** Runs kubectl with the given arguments. Throws when it fails and may not. */
 export function kubectl(
