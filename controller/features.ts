@@ -15,9 +15,12 @@ export const BUNDLE_VERSION = "v1.7.0";
 const CORE = ["Gateway", "HTTPRoute", "ReferenceGrant"];
 
 const EXTENDED = [
+  "GatewayAddressEmpty",
   "GatewayHTTPListenerIsolation",
+  "GatewayInfrastructure",
   "GatewayPort8080",
   "GatewayRouteHostnameIntersectionPrecedence",
+  "GatewayStaticAddresses",
   "HTTPRoute303RedirectStatusCode",
   "HTTPRoute307RedirectStatusCode",
   "HTTPRoute308RedirectStatusCode",
@@ -27,6 +30,7 @@ const EXTENDED = [
   "HTTPRouteBackendTimeout",
   "HTTPRouteBackendURLRewrite",
   "HTTPRouteCORS",
+  "HTTPRouteDestinationPortMatching",
   "HTTPRouteHostRewrite",
   "HTTPRouteMethodMatching",
   "HTTPRouteNamedRouteRule",
@@ -43,6 +47,7 @@ const EXTENDED = [
   "HTTPRouteRetryCodes",
   "HTTPRouteRetryConnectionError",
   "HTTPRouteSchemeRedirect",
+  "ListenerSet",
 ];
 
 /** Every supported feature, sorted by name as the API demands. */

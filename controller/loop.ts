@@ -12,14 +12,15 @@ import { nextExpiry } from "./attach/certificates.ts";
 import type { StatusAddress } from "./status/gateway.ts";
 import type { Binds, FleetPorts } from "./infra/fleet_ports.ts";
 import type { ControllerMetrics } from "./observe/metrics.ts";
-import { ProgrammedLatch } from "./programmed.ts";
+import { latchKey, ProgrammedLatch } from "./programmed.ts";
 import type { ReadyVersions } from "./programmed.ts";
 import type { Publisher } from "./publish/publisher.ts";
 import type { PublishResult } from "./publish/result.ts";
 import { type Batch, newlyRefused, type Problem } from "./source/batch.ts";
 import type { StatusSink } from "./status/sink.ts";
 import type { ProxyReport, StatusReport } from "./status_report.ts";
-import type { Kind } from "./model/objects.ts";
+import { keyOf, type Kind } from "./model/objects.ts";
+import { setGateway } from "./store/group.ts";
 import { ObjectStore } from "./store/store.ts";
 import type { StoredView } from "./store/view.ts";
 
@@ -271,6 +272,7 @@ export class ControllerLoop {
     this.#compiled = this.#compiler.compile(view, {
       now,
       programmed: (scope, generation) => this.#latch.programmed(scope, generation),
+      setProgrammed: (scope, { key, generation }) => this.#latch.programmed(scope, generation, key),
       obstacle: (scope) =>
         this.#oversize.get(scope) ?? ports.exhausted(scope) ?? surroundings.obstacle?.(scope),
       addresses: ({ namespace, name }) => surroundings.addresses(gatewayScope(namespace, name)),
@@ -321,7 +323,18 @@ export class ControllerLoop {
       const version = this.#oversize.has(scope) ? undefined : published.scopes.get(scope)?.version;
       if (version !== undefined) this.#latch.published(scope, generation, version);
     }
-    this.#latch.retain(new Set(published.scopes.keys()));
+    const kept = new Set<string>(published.scopes.keys());
+    for (const set of view.list("ListenerSet")) {
+      const gateway = setGateway(set);
+      if (gateway === undefined) continue;
+      const scope = `gateway/${gateway}`;
+      const version = this.#oversize.has(scope) ? undefined : published.scopes.get(scope)?.version;
+      if (version !== undefined) {
+        this.#latch.published(scope, set.meta.generation, version, keyOf(set));
+      }
+      kept.add(latchKey(scope, keyOf(set)));
+    }
+    this.#latch.retain(kept);
   }
 
   /** Gives acknowledgements a moment, then writes statuses once for everything since. */

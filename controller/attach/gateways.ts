@@ -1,11 +1,14 @@
 /** Which Gateways are ours, and whether they can be served. */
 import { gatewayScope } from "../../shared/snapshot/ids.ts";
-import type { Gateway } from "../model/objects.ts";
+import { type Gateway, keyOf, type ListenerSet } from "../model/objects.ts";
+import { type AddressesDecision, decideAddresses } from "./addresses.ts";
 import type { ClusterView } from "../store/view.ts";
 import type { CertificateCache } from "./certificates.ts";
 import type { ClassDecision } from "./classes.ts";
-import { decideListeners, type ListenerDecision } from "./listeners.ts";
-import { type GatewayReason, OK, type Outcome, refuse } from "./outcome.ts";
+import { decideListenerSets, type ListenerSetDecision } from "./listener_sets.ts";
+import { decideListeners, type ListenerDecision, tlsListeners, withOverlaps } from "./listeners.ts";
+import { type GatewayReason, type Outcome, refuse } from "./outcome.ts";
+import { decideParameters, type GatewaySettings } from "./parameters.ts";
 
 export interface GatewayDecision {
   gateway: Gateway;
@@ -13,9 +16,24 @@ export interface GatewayDecision {
   accepted: Outcome<GatewayReason>;
   /** Some listeners are not accepted, though the Gateway is. */
   listenersNotValid: boolean;
-  /** Why the requested addresses cannot be used; undefined when none are requested. */
-  addressProblem?: string;
+  addresses: AddressesDecision;
+  settings: GatewaySettings;
   listeners: ListenerDecision[];
+  /** The ListenerSets that name the Gateway, in their precedence. */
+  sets: ListenerSetDecision[];
+}
+
+/** The listeners of a Gateway and of its sets, each with the object that it belongs to. */
+export function allListeners(
+  { gateway, listeners, sets }: Pick<GatewayDecision, "gateway" | "listeners" | "sets">,
+): { owner: Gateway | ListenerSet; listeners: ListenerDecision[] }[] {
+  return [
+    { owner: gateway, listeners },
+    ...sets.map((entry) => ({
+      owner: entry.set,
+      listeners: entry.listeners,
+    })),
+  ];
 }
 
 export interface GatewayContext {
@@ -29,8 +47,18 @@ export function decideGateway(
   gateway: Gateway,
   { view, classes, cache }: GatewayContext,
 ): GatewayDecision | undefined {
-  if (!classes.get(gateway.spec.gatewayClassName)?.accepted.ok) return undefined;
-  const own = acceptGateway(gateway);
+  const gatewayClass = classes.get(gateway.spec.gatewayClassName);
+  if (!gatewayClass?.accepted.ok) return undefined;
+  const parameters = decideParameters(gateway.spec.infrastructure?.parametersRef, {
+    view,
+    field: "spec.infrastructure.parametersRef",
+    namespace: gateway.meta.namespace,
+    base: gatewayClass.settings,
+    level: "gateway",
+  });
+  const settings = parameters.ok ? parameters.settings : gatewayClass.settings;
+  const addresses = decideAddresses(gateway, settings);
+  const own: Outcome<GatewayReason> = parameters.ok ? addresses.supported : parameters;
   const decided = decideListeners({ view, gateway, cache });
   // A Gateway that is refused as a whole serves nothing, whatever its listeners say.
   const listeners = own.ok ? decided : decided.map((entry) => ({ ...entry, usable: false }));
@@ -38,16 +66,23 @@ export function decideGateway(
   const accepted = own.ok && refused.length === listeners.length
     ? refuse("ListenersNotValid", `no listener is valid: ${firstMessage(refused)}`)
     : own;
-  const addresses = gateway.spec.addresses ?? [];
+  const sets = decideListenerSets({ view, gateway, cache }, { gatewayAccepted: accepted.ok });
+  const tls = [
+    ...tlsListeners(listeners, keyOf(gateway)),
+    // What a set does not get is nothing that its neighbours could be confused with.
+    ...sets.flatMap((entry) =>
+      tlsListeners(entry.listeners.filter(({ accepted }) => accepted.ok), keyOf(entry.set))
+    ),
+  ];
   return {
     gateway,
     scope: gatewayScope(gateway.meta.namespace, gateway.meta.name),
     accepted,
     listenersNotValid: refused.length > 0,
-    listeners,
-    ...(addresses.length === 0 ? {} : {
-      addressProblem: "spec.addresses: addresses cannot be chosen here; remove spec.addresses",
-    }),
+    listeners: withOverlaps(listeners, tls),
+    sets: sets.map((entry) => ({ ...entry, listeners: withOverlaps(entry.listeners, tls) })),
+    addresses,
+    settings,
   };
 }
 
@@ -55,25 +90,4 @@ function firstMessage(listeners: readonly ListenerDecision[]): string {
   const first = listeners[0];
   if (first === undefined || first.accepted.ok) return "";
   return `listener "${first.listener.name}": ${first.accepted.message}`;
-}
-
-function acceptGateway({ spec }: Gateway): Outcome<GatewayReason> {
-  const wrong = (spec.addresses ?? []).find(({ type }) =>
-    type !== "IPAddress" && type !== "Hostname"
-  );
-  if (wrong !== undefined) {
-    return refuse(
-      "UnsupportedAddress",
-      `spec.addresses: type ${wrong.type} is not supported; remove the address`,
-    );
-  }
-  const ref = spec.infrastructure?.parametersRef;
-  if (ref !== undefined) {
-    return refuse(
-      "InvalidParameters",
-      `spec.infrastructure.parametersRef: ${ref.kind} "${ref.name}" of group "${ref.group}" is ` +
-        "not read by this controller; remove it",
-    );
-  }
-  return OK;
 }

@@ -17,6 +17,7 @@ export function refuse<R extends string>(reason: R, message: string): {
 /** Reasons of Gateway API v1.7.0 (`apis/v1`), by the condition that carries them. */
 export type ClassReason = "InvalidParameters";
 export type GatewayReason = "ListenersNotValid" | "UnsupportedAddress" | "InvalidParameters";
+export type ListenerSetReason = "NotAllowed" | "ParentNotAccepted" | "ListenersNotValid";
 export type ListenerAcceptedReason =
   | "UnsupportedProtocol"
   | "UnsupportedValue"

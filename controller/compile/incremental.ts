@@ -9,11 +9,13 @@ import type { EndpointSet } from "../../shared/snapshot/schema.ts";
 import { ResourceMap } from "../../shared/snapshot/resource_map.ts";
 import { type AttachPoint, sameAttachPoint } from "../attach/attach_point.ts";
 import type { ResolvedBackend } from "../attach/backends.ts";
+import { allListeners } from "../attach/gateways.ts";
 import type { CertificateCache } from "../attach/certificates.ts";
 import {
   type CompileOptions,
   type CompileResult,
   type FleetContext,
+  setContext,
   statusContext,
 } from "./compile.ts";
 import {
@@ -21,8 +23,10 @@ import {
   type CompiledClass,
   type CompiledGateway,
   type CompiledRoute,
+  type CompiledSet,
   compileGateway,
   compileRoute,
+  compileSet,
   type Diagnostic,
 } from "./object.ts";
 import { sameBackend, ScopeAssembly } from "./scope.ts";
@@ -30,12 +34,14 @@ import { SharedValues } from "./shared_values.ts";
 import { type ResultChange, Stage, type StageObserver } from "./stage.ts";
 import { Draft } from "./draft.ts";
 import { endpointSet } from "../model/endpoints.ts";
-import { type Kind, objectKey } from "../model/objects.ts";
+import { gatewayScope } from "../../shared/snapshot/ids.ts";
+import { keyOf, type Kind, objectKey } from "../model/objects.ts";
 import { type GatewayInfrastructure, gatewayInfrastructure } from "../model/infrastructure.ts";
 import { certificateParts, listenerPorts, type RouteParts } from "../model/scope.ts";
 import type { CertificateMaterial, ScopeContent } from "../publish/types.ts";
 import type { DesiredStatus } from "../status/desired.ts";
 import { expiredCertificates, gatewayStatus } from "../status/gateway.ts";
+import { listenerSetStatus } from "../status/listener_set.ts";
 import { type Reads, readsOf, recordReads, References, Referred } from "../store/references.ts";
 import { StoredView } from "../store/view.ts";
 
@@ -109,7 +115,10 @@ interface CompilerOptions {
 class CompilerState {
   readonly #classes: Stage<"GatewayClass", CompiledClass>;
   readonly #gateways: Stage<"Gateway", CompiledGateway>;
+  readonly #sets: Stage<"ListenerSet", CompiledSet>;
   readonly #routes: Stage<"HTTPRoute", CompiledRoute>;
+  /** By the key of the Gateway or set. */
+  readonly #points = new Map<string, AttachPoint>();
   readonly #assemblies = new Map<string, ScopeAssembly>();
   readonly #backends = new SharedValues<ResolvedBackend>();
   readonly #endpointReads = new References();
@@ -136,7 +145,7 @@ class CompilerState {
     this.#classes = new Stage({
       ...observed,
       kind: "GatewayClass",
-      make: (gatewayClass) => compileClass(gatewayClass, controllerName),
+      make: (gatewayClass, { view }) => compileClass(gatewayClass, { view, controllerName }),
     });
     this.#gateways = new Stage({
       ...observed,
@@ -146,11 +155,17 @@ class CompilerState {
         return compileGateway(gateway, { view, classes, cache });
       },
     });
+    this.#sets = new Stage({
+      ...observed,
+      kind: "ListenerSet",
+      make: (set, { reads }) =>
+        compileSet(set, { gateways: { get: (key: string) => this.#attachPoint(key, reads) } }),
+    });
     this.#routes = new Stage({
       ...observed,
       kind: "HTTPRoute",
       make: (route, { view, reads }) => {
-        const gateways = { get: (name: string) => this.#attachPoint(name, reads) };
+        const gateways = { get: (key: string) => this.#attachPoint(key, reads) };
         return compileRoute(route, { view, gateways, controllerName });
       },
     });
@@ -165,9 +180,9 @@ class CompilerState {
     return this.#classes.get(classKey(name))?.decision;
   }
 
-  #attachPoint(name: string, reads: Reads): AttachPoint | undefined {
-    reads(decisionOf(`Gateway/${name}`));
-    return pointOf(this.#gateways.get(`Gateway/${name}`));
+  #attachPoint(key: string, reads: Reads): AttachPoint | undefined {
+    reads(decisionOf(key));
+    return this.#points.get(key);
   }
 
   update(view: StoredView, fleet: FleetContext): IncrementalResult {
@@ -208,13 +223,14 @@ class CompilerState {
       drafts.statuses.put(key, after?.status);
     }
     const dirty = new Set<string>();
-    for (const change of this.#gateways.update(view, touched)) {
-      if (!sameAttachPoint(pointOf(change.before), pointOf(change.after))) {
-        touched.add(decisionOf(change.key));
-      }
+    const gateways = this.#gateways.update(view, touched);
+    for (const key of this.#mergePoints(gateways)) touched.add(decisionOf(key));
+    for (const change of gateways) {
       this.#mergeGateway(change, drafts);
-      const scope = pointOf(change.after)?.scope;
-      if (scope !== undefined) dirty.add(scope);
+      if (change.after?.ours) dirty.add(change.after.decision.scope);
+    }
+    for (const { key, after } of this.#sets.update(view, touched)) {
+      drafts.diagnostics.put(key, after?.diagnostic);
     }
     for (const change of this.#routes.update(view, touched)) {
       for (const scope of this.#mergeRoute(change, drafts)) dirty.add(scope);
@@ -230,25 +246,53 @@ class CompilerState {
     }
   }
 
+  /** Returns the keys of Gateways and sets that routes see differently. */
+  #mergePoints(changes: readonly ResultChange<CompiledGateway>[]): Set<string> {
+    const before = new Map<string, AttachPoint | undefined>();
+    // A set may go from one Gateway to another: all are taken out before any is put in.
+    for (const { before: old } of changes) {
+      for (const [key, point] of pointsOf(old)) {
+        before.set(key, point);
+        this.#points.delete(key);
+      }
+    }
+    for (const { after } of changes) {
+      for (const [key, point] of pointsOf(after)) {
+        if (!before.has(key)) before.set(key, undefined);
+        this.#points.set(key, point);
+      }
+    }
+    const different = [...before].filter(([key, point]) =>
+      !sameAttachPoint(point, this.#points.get(key))
+    );
+    return new Set(different.map(([key]) => key));
+  }
+
   #mergeGateway({ key, before, after }: ResultChange<CompiledGateway>, drafts: Drafts): void {
     if (before?.ours) {
       for (const slot of certificateParts(before.decision).keys()) this.#certificates.remove(slot);
     }
     drafts.diagnostics.put(key, after?.ours === false ? after.diagnostic : undefined);
-    if (before?.ours) this.#contexts.delete(before.point.scope);
+    if (before?.ours) {
+      this.#contexts.delete(before.decision.scope);
+      // Whoever has them now states them anew, after all Gateways are merged.
+      for (const { set } of before.decision.sets) drafts.statuses.put(keyOf(set), undefined);
+    }
     if (!after?.ours) {
+      const [, namespace = "", name = ""] = key.split("/");
+      drafts.infrastructure.put(gatewayScope(namespace, name), after?.kept);
       if (!before?.ours) return;
-      this.#assemblies.delete(before.point.scope);
-      drafts.scopes.put(before.point.scope, undefined);
-      drafts.ports.put(before.point.scope, undefined);
-      drafts.infrastructure.put(before.point.scope, undefined);
+      const { scope } = before.decision;
+      this.#assemblies.delete(scope);
+      drafts.scopes.put(scope, undefined);
+      drafts.ports.put(scope, undefined);
       drafts.statuses.put(key, undefined);
       return;
     }
     for (const [slot, material] of certificateParts(after.decision)) {
       this.#certificates.add(slot, material);
     }
-    const { scope } = after.point;
+    const { scope } = after.decision;
     let assembly = this.#assemblies.get(scope);
     if (assembly === undefined) this.#assemblies.set(scope, assembly = new ScopeAssembly(scope));
     assembly.setGateway(after.decision);
@@ -309,15 +353,28 @@ class CompilerState {
   #stateGateways(fleet: FleetContext, drafts: Drafts): void {
     for (const [key, compiled] of this.#gateways.results()) {
       if (!compiled.ours) continue;
-      const { decision, point } = compiled;
-      const attached = this.#assemblies.get(point.scope)?.counts ?? new Map();
+      const { decision } = compiled;
+      const attached = this.#assemblies.get(decision.scope)?.counts ?? new Map();
       const context = statusContext(decision.gateway, { ...fleet, attached });
       const { addresses, programmed, obstacle, now } = context;
-      const expired = decision.listeners.map((listener) => expiredCertificates(listener, now));
-      const said = JSON.stringify([addresses, programmed, obstacle, expired]);
-      if (this.#contexts.get(point.scope) === said) continue;
-      this.#contexts.set(point.scope, said);
+      const expired = allListeners(decision).flatMap(({ listeners }) =>
+        listeners.map((listener) => expiredCertificates(listener, now))
+      );
+      const sets = decision.sets.map((entry) => ({
+        entry,
+        context: setContext(entry.set, context, { ...fleet, scope: decision.scope }),
+      }));
+      const setsProgrammed = sets.map(({ context }) => context.programmed);
+      const said = JSON.stringify([addresses, programmed, obstacle, expired, setsProgrammed]);
+      if (this.#contexts.get(decision.scope) === said) continue;
+      this.#contexts.set(decision.scope, said);
       drafts.statuses.put(key, gatewayStatus(decision, context));
+      for (const { entry, context } of sets) {
+        drafts.statuses.put(
+          keyOf(entry.set),
+          listenerSetStatus(entry, { gateway: decision, context }),
+        );
+      }
     }
   }
 }
@@ -332,8 +389,8 @@ interface Drafts {
   diagnostics: Draft<Diagnostic>;
 }
 
-function pointOf(compiled: CompiledGateway | undefined): AttachPoint | undefined {
-  return compiled?.ours ? compiled.point : undefined;
+function pointsOf(compiled: CompiledGateway | undefined): Iterable<[string, AttachPoint]> {
+  return compiled?.ours ? compiled.points : [];
 }
 
 function partsOf(compiled: CompiledRoute | undefined): RouteParts | undefined {

@@ -5,13 +5,16 @@
 import fc from "fast-check";
 import {
   type EndpointSlice,
+  type Gateway,
   GATEWAY_GROUP,
   type GatewayAddress,
+  type GatewayParameters,
   type Kind,
   type KubeObject,
   type Labels,
   LIGHT_GROUP,
   type LightBackend,
+  type ListenerNamespaces,
   type ObjectByKind,
   type ObjectMeta,
   type ParametersRef,
@@ -36,6 +39,10 @@ const pick = <T>(...values: T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
 /** The usual value, and now and then the other. */
 const often = <T>(usual: T, other: T): fc.Arbitrary<T> =>
   fc.oneof({ weight: 6, arbitrary: fc.constant(usual) }, fc.constant(other));
+
+/** Mostly nothing. */
+const seldom = <T>(...values: T[]): fc.Arbitrary<T | undefined> =>
+  fc.oneof({ weight: 8, arbitrary: fc.constant(undefined) }, fc.constantFrom(...values));
 
 type Present<T> =
   & { [K in keyof T as undefined extends T[K] ? never : K]: T[K] }
@@ -73,11 +80,10 @@ const gatewayClass: fc.Arbitrary<KubeObject> = fc.record({
   meta: meta("GatewayClass", { names: ["c1", "c2"], namespaced: false }),
   spec: fc.record({
     controllerName: often(CONTROLLER, "example.com/other"),
-    parametersRef: often<ParametersRef | undefined>(undefined, {
-      group: "g",
-      kind: "K",
-      name: "n",
-    }),
+    parametersRef: seldom<ParametersRef>(
+      { group: LIGHT_GROUP, kind: "GatewayParameters", name: "p1", namespace: "a" },
+      { group: "g", kind: "K", name: "n" },
+    ),
   }).map(present),
 });
 
@@ -87,10 +93,10 @@ const listenerNamespaces = fc.constantFrom(
   { from: "Selector" as const, selector: { matchLabels: { team: "red" } } },
 );
 
-const listener = (name: string) =>
+const listener = (name: string, ports = [80, 443]) =>
   fc.record({
     name: fc.constant(name),
-    port: fc.constantFrom(80, 443),
+    port: fc.constantFrom(...ports),
     protocol: pick("HTTP", "HTTP", "HTTP", "HTTPS", "HTTPS", "TCP"),
     hostname: pick<string | undefined>(undefined, "a.example.com", "*.example.com"),
     allowedRoutes: fc.record({ namespaces: listenerNamespaces }),
@@ -117,14 +123,20 @@ const gateway: fc.Arbitrary<KubeObject> = fc.record({
     gatewayClassName: fc.constantFrom("c1", "c1", "c2"),
     listeners: fc.tuple(listener("l1"), listener("l2"), fc.boolean())
       .map(([first, second, both]) => both ? [first, second] : [first]),
-    addresses: often<GatewayAddress[] | undefined>(undefined, [{
-      type: "IPAddress",
-      value: "192.0.2.1",
-    }]),
-    infrastructure: often<{ labels?: Labels } | undefined>(undefined, { labels: { a: "b" } }),
-    allowedListeners: optional(fc.record({
-      namespaces: fc.oneof(listenerNamespaces, fc.constant({ from: "None" as const })),
-    })),
+    addresses: seldom<GatewayAddress[]>(
+      [{ type: "IPAddress", value: "192.0.2.1" }],
+      [{ type: "IPAddress" }],
+      [{ type: "Hostname", value: "a.example.com" }],
+    ),
+    infrastructure: seldom<Gateway["spec"]["infrastructure"]>(
+      { labels: { a: "b" } },
+      { parametersRef: { group: LIGHT_GROUP, kind: "GatewayParameters", name: "p2" } },
+    ),
+    allowedListeners: often<ListenerNamespaces["from"]>("All", "Same")
+      .chain((from) =>
+        fc.oneof(fc.constant({ from }), listenerNamespaces, fc.constant({ from: "None" as const }))
+      )
+      .map((namespaces) => ({ namespaces })),
   }).map(present),
 });
 
@@ -139,7 +151,7 @@ const listenerSet: fc.Arbitrary<KubeObject> = fc.record({
       namespace: optional(namespace),
     }).map(present),
     // The first name is one that Gateways have too: listeners of two owners may share it.
-    listeners: fc.tuple(listener("l1"), listener("s"), fc.boolean())
+    listeners: fc.tuple(listener("l1", [80, 8080]), listener("s", [8081]), fc.boolean())
       .map(([first, second, both]) => both ? [first, second] : [first]),
   }),
 });
@@ -194,11 +206,13 @@ const httpRoute: fc.Arbitrary<KubeObject> = fc.record({
     parentRefs: fc.array(
       fc.record({
         group: fc.constant(GATEWAY_GROUP),
-        kind: often("Gateway", "ListenerSet"),
-        name: fc.constantFrom("g1", "g1", "g2", "s1", "s2"),
+        to: pick("Gateway/g1", "Gateway/g1", "Gateway/g2", "ListenerSet/s1", "ListenerSet/s2"),
         namespace: optional(namespace),
         sectionName: pick<string | undefined>(undefined, undefined, "l1", "l2", "s"),
-      }).map(present),
+      }).map(({ to, ...rest }) => {
+        const [kind = "", name = ""] = to.split("/");
+        return present({ ...rest, kind, name });
+      }),
       { maxLength: 3 },
     ),
     hostnames: pick<string[] | undefined>(undefined, ["a.example.com"], [
@@ -313,6 +327,18 @@ const lightBackend: fc.Arbitrary<KubeObject> = fc.record({
   }),
 });
 
+const gatewayParameters: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("GatewayParameters" as const),
+  meta: meta("GatewayParameters", { names: ["p1", "p2"] }),
+  spec: pick<GatewayParameters["spec"]>(
+    { service: { type: "ClusterIP" } },
+    { service: { annotations: { x: "y" } } },
+    { addresses: { allowed: ["192.0.2.0/24"] } },
+    { addresses: { allowed: ["192.0.2.0/99"] } },
+    { unmanaged: { addresses: ["192.0.2.1", "lb.example.com"] } },
+  ),
+});
+
 /** An object of each kind; a kind that is not in here is one that no property covers. */
 export function arbitraryObjects(): { [K in keyof ObjectByKind]: fc.Arbitrary<KubeObject> } {
   return {
@@ -327,5 +353,6 @@ export function arbitraryObjects(): { [K in keyof ObjectByKind]: fc.Arbitrary<Ku
     ConfigMap: configMap,
     Namespace: namespaceObject,
     LightBackend: lightBackend,
+    GatewayParameters: gatewayParameters,
   };
 }

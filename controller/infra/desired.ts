@@ -27,7 +27,7 @@ export interface DesiredInfrastructure {
   kept: ReadonlySet<string>;
 }
 
-/** Sorted by scope; the same input gives the same objects. */
+/** Sorted by age, then scope; the same input gives the same objects. */
 export function desiredInfrastructure(
   gateways: ReadonlyMap<string, GatewayInfrastructure>,
   { binds, fleet, controllerName }: InfrastructureInput,
@@ -35,7 +35,8 @@ export function desiredInfrastructure(
   const services: ServiceManifest[] = [];
   const slices: EndpointSliceManifest[] = [];
   const kept = new Set<string>();
-  for (const [scope, gateway] of [...gateways].sort(([a], [b]) => a < b ? -1 : 1)) {
+  const claims = new Set<string>();
+  for (const [scope, gateway] of [...gateways].sort(byAge)) {
     const { plan } = gateway;
     if (plan.mode === "unmanaged") continue;
     const ports = plan.mode === "keep" ? [] : servicePorts(plan.ports, binds.get(scope));
@@ -44,7 +45,8 @@ export function desiredInfrastructure(
       kept.add(scope);
       continue;
     }
-    const service = serviceOf(gateway, { plan, ports, controllerName });
+    const addresses = unclaimed({ addresses: plan.addresses, ports: plan.ports }, claims);
+    const service = serviceOf(gateway, { plan, addresses, ports, controllerName });
     services.push(service);
     const { name } = service.metadata;
     slices.push(
@@ -57,6 +59,29 @@ export function desiredInfrastructure(
     fleetKnown: fleet !== undefined,
     kept,
   };
+}
+
+function byAge(
+  [a, { created: x }]: [string, GatewayInfrastructure],
+  [b, { created: y }]: [string, GatewayInfrastructure],
+): number {
+  return x === y ? (a < b ? -1 : 1) : x - y;
+}
+
+/**
+ * Addresses of which no port is an older Gateway's: two Services with one external address and port
+ * take each other's traffic.
+ */
+function unclaimed(
+  { addresses, ports }: { addresses: readonly string[]; ports: readonly number[] },
+  claims: Set<string>,
+): string[] {
+  const claim = (address: string, port: number) => `${address} ${port}`;
+  const free = addresses.filter((address) =>
+    !ports.some((port) => claims.has(claim(address, port)))
+  );
+  for (const address of free) for (const port of ports) claims.add(claim(address, port));
+  return free;
 }
 
 function servicePorts(
@@ -72,15 +97,16 @@ function servicePorts(
 
 function serviceOf(
   gateway: GatewayInfrastructure,
-  { plan, ports, controllerName }: {
+  { plan, addresses, ports, controllerName }: {
     plan: GatewayInfrastructure["plan"] & { mode: "service" };
+    addresses: readonly string[];
     ports: ServicePortManifest[];
     controllerName: string;
   },
 ): ServiceManifest {
   const { type, annotations = {}, loadBalancerClass, externalTrafficPolicy } = plan.service;
   // The API server takes the policy only where something external is.
-  const external = type !== "ClusterIP" || plan.addresses.length > 0;
+  const external = type !== "ClusterIP" || addresses.length > 0;
   return {
     apiVersion: "v1",
     kind: "Service",
@@ -92,7 +118,7 @@ function serviceOf(
     spec: {
       type,
       ports,
-      ...(plan.addresses.length === 0 ? {} : { externalIPs: plan.addresses }),
+      ...(addresses.length === 0 ? {} : { externalIPs: addresses }),
       ...(external ? { externalTrafficPolicy: externalTrafficPolicy ?? "Cluster" } : {}),
       ...(loadBalancerClass === undefined || type !== "LoadBalancer" ? {} : { loadBalancerClass }),
     },

@@ -22,7 +22,9 @@ const gateway = (change: Partial<GatewayInfrastructure> = {}): GatewayInfrastruc
     service: { type: "LoadBalancer" },
     ports: [80, 443],
     addresses: [],
+    assign: true,
   },
+  created: 0,
   ...change,
 });
 const service = (settings: Partial<GatewayInfrastructure["plan"] & { mode: "service" }>) =>
@@ -32,6 +34,7 @@ const service = (settings: Partial<GatewayInfrastructure["plan"] & { mode: "serv
       service: { type: "ClusterIP" },
       ports: [80, 443],
       addresses: [],
+      assign: true,
       ...settings,
     },
   });
@@ -128,6 +131,27 @@ Deno.test("desiredInfrastructure() gives each Gateway a selector-less Service in
       externalTrafficPolicy: "Cluster",
     },
   }]);
+});
+
+Deno.test("desiredInfrastructure() gives an address and port to the oldest Gateway that asks", () => {
+  const asking = (name: string, created: number, ports: number[]) =>
+    [`gateway/shop/${name}`, {
+      ...service({ addresses: ["192.0.2.1"], ports, assign: false }),
+      name,
+      created,
+    }] as const;
+  const all = ["old", "new", "beside"].map((name) =>
+    [`gateway/shop/${name}`, new Map([[80, 10_000], [81, 10_001]])] as const
+  );
+  const { services } = desiredInfrastructure(
+    new Map([asking("new", 2, [80, 81]), asking("old", 1, [80]), asking("beside", 3, [81])]),
+    { binds: new Map(all), fleet: [], ...OURS },
+  );
+  assertEquals(services.map(({ metadata: { name }, spec }) => [name, spec.externalIPs]), [
+    ["old-lgw", ["192.0.2.1"]],
+    ["new-lgw", undefined],
+    ["beside-lgw", ["192.0.2.1"]],
+  ]);
 });
 
 Deno.test("desiredInfrastructure() lists per port the pods that bound it, by address family", () => {
@@ -318,7 +342,11 @@ Deno.test("gatewayAddresses() gives what was asked for, else what the Service go
     "Hostname lb.example.com",
   ]);
   assertEquals(at(service({})), ["IPAddress 10.96.0.7"]);
-  assertEquals(at(service({ addresses: ["192.0.2.5"] })), ["IPAddress 192.0.2.5"]);
+  assertEquals(at(service({ addresses: ["192.0.2.5"] })), [
+    "IPAddress 192.0.2.5",
+    "IPAddress 10.96.0.7",
+  ]);
+  assertEquals(at(service({ addresses: ["192.0.2.5"], assign: false })), ["IPAddress 192.0.2.5"]);
   assertEquals(at(gateway({ plan: { mode: "unmanaged", addresses: ["192.0.2.9"] } })), [
     "IPAddress 192.0.2.9",
   ]);

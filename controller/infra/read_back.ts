@@ -2,7 +2,7 @@
 import type { GatewayInfrastructure } from "../model/infrastructure.ts";
 import { asRecord } from "../source/decode/decoder.ts";
 import { type StatusAddress, statusAddressOf } from "../status/gateway.ts";
-import { type ExistingObject, records } from "./existing.ts";
+import { type ExistingObject, records, type Stored } from "./existing.ts";
 import { serviceName } from "./names.ts";
 import { ownerScope } from "./ownership.ts";
 
@@ -40,13 +40,14 @@ export function gatewayAddresses(
   const service = services.get(namespace, serviceName(name, className));
   if (service === undefined || service.deleting) return [];
   const spec = asRecord(service.stored.spec) ?? {};
-  const texts = (value: unknown) =>
-    (Array.isArray(value) ? value : []).filter((entry) => typeof entry === "string");
+  const given = new Set(texts(spec.externalIPs));
   const asked = plan.mode === "service" ? plan.addresses : [];
-  if (asked.length > 0) {
-    const given = new Set(texts(spec.externalIPs));
-    return asked.filter((address) => given.has(address)).map(statusAddressOf);
-  }
+  const got = asked.filter((address) => given.has(address)).map(statusAddressOf);
+  return plan.mode === "service" && !plan.assign ? got : [...got, ...assigned(service, spec)];
+}
+
+/** What the cluster gave a Service. */
+function assigned(service: ExistingObject, spec: Stored): StatusAddress[] {
   if (spec.type === "LoadBalancer") {
     const ingress = records(asRecord(asRecord(service.stored.status)?.loadBalancer)?.ingress);
     return ingress.flatMap(({ ip, hostname }) => {
@@ -56,4 +57,8 @@ export function gatewayAddresses(
   }
   return texts(spec.clusterIPs ?? [spec.clusterIP]).filter((ip) => ip !== "None" && ip !== "")
     .map(statusAddressOf);
+}
+
+function texts(value: unknown): string[] {
+  return (Array.isArray(value) ? value : []).filter((entry) => typeof entry === "string");
 }

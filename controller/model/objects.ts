@@ -314,6 +314,24 @@ export interface LightBackend {
   spec: { protocol: "http1" | "h2c"; endpoints: LightEndpoint[] };
 }
 
+/** `gateway.lightapi.net/v1alpha1`: what the Gateways of a class, or one Gateway, are like. */
+export interface GatewayParameters {
+  kind: "GatewayParameters";
+  meta: ObjectMeta;
+  spec: {
+    service?: {
+      type?: "LoadBalancer" | "ClusterIP" | "NodePort";
+      annotations?: Labels;
+      loadBalancerClass?: string;
+      externalTrafficPolicy?: "Cluster" | "Local";
+    };
+    /** No Service: others bring traffic to the fleet, at these addresses. Of a class only. */
+    unmanaged?: { addresses: string[] };
+    /** CIDRs in which Gateways may ask for addresses. Of a class only. */
+    addresses?: { allowed: string[] };
+  };
+}
+
 export interface ObjectByKind {
   GatewayClass: GatewayClass;
   Gateway: Gateway;
@@ -326,6 +344,7 @@ export interface ObjectByKind {
   ConfigMap: ConfigMap;
   Namespace: Namespace;
   LightBackend: LightBackend;
+  GatewayParameters: GatewayParameters;
 }
 
 export type Kind = keyof ObjectByKind;

@@ -7,7 +7,7 @@ import type {
   Resource,
 } from "../../shared/snapshot/schema.ts";
 import type { ResolvedBackend } from "../attach/backends.ts";
-import type { GatewayDecision } from "../attach/gateways.ts";
+import { allListeners, type GatewayDecision } from "../attach/gateways.ts";
 import type { ListenerDecision } from "../attach/listeners.ts";
 import { type RouteDecision, ruleReferences } from "../attach/routes.ts";
 import type { CertificateMaterial, ScopeContent, SourceObject } from "../publish/types.ts";
@@ -43,9 +43,9 @@ export function routeParts(decision: RouteDecision): RouteParts {
     else names.add(name);
   };
   for (const { gateway, listeners } of parents) {
-    for (const { name, usable } of listeners) {
-      put(accepted, gateway.scope, name);
-      if (usable) put(served, gateway.scope, name);
+    for (const { key, usable } of listeners) {
+      put(accepted, gateway.scope, key);
+      if (usable) put(served, gateway.scope, key);
     }
   }
   return {
@@ -59,32 +59,36 @@ export function routeParts(decision: RouteDecision): RouteParts {
   };
 }
 
-/** The served listeners of a Gateway, by resource id. */
-export function listenerParts({ gateway, listeners }: GatewayDecision): Map<string, Sourced> {
-  const { namespace, name } = gateway.meta;
+/** The served listeners of a Gateway and its sets, by resource id. */
+export function listenerParts(decision: GatewayDecision): Map<string, Sourced> {
+  const { namespace, name } = decision.gateway.meta;
   const parts = new Map<string, Sourced>();
-  for (const listener of listeners) {
-    const resource = listenerResource(listener);
-    if (resource === undefined) continue;
-    parts.set(listenerId(namespace, name, resource.name), { resource, source: sourceOf(gateway) });
+  for (const { owner, listeners } of allListeners(decision)) {
+    for (const listener of listeners) {
+      const resource = listenerResource(listener);
+      if (resource === undefined) continue;
+      parts.set(listenerId(namespace, name, resource.name), { resource, source: sourceOf(owner) });
+    }
   }
   return parts;
 }
 
 /**
- * The ports that the accepted listeners of a Gateway declare, sorted. A listener whose certificate
+ * The ports that the accepted listeners of a Gateway and its sets declare, sorted. A listener whose certificate
  * is missing keeps its port, so that the address and port stay while it is put right.
  */
-export function listenerPorts({ listeners }: GatewayDecision): readonly number[] {
-  const ports = listeners.filter(({ accepted }) => accepted.ok)
+export function listenerPorts(decision: GatewayDecision): readonly number[] {
+  const ports = allListeners(decision).flatMap(({ listeners }) => listeners)
+    .filter(({ accepted }) => accepted.ok)
     .map(({ listener }) => listener.port);
   return [...new Set(ports)].sort((a, b) => a - b);
 }
 
 /** The certificates that the served listeners of a Gateway use, by slot. */
-export function certificateParts({ listeners }: GatewayDecision): Map<string, CertificateMaterial> {
+export function certificateParts(decision: GatewayDecision): Map<string, CertificateMaterial> {
   const parts = new Map<string, CertificateMaterial>();
-  for (const { usable, certificates } of listeners) {
+  const all = allListeners(decision).flatMap(({ listeners }) => listeners);
+  for (const { usable, certificates } of all) {
     if (!usable) continue;
     for (const entry of certificates) {
       if (entry.ok) parts.set(entry.material.slot, entry.material);
@@ -123,8 +127,8 @@ export function scopeContent(
 
 /** A listener as the snapshot holds it; undefined when it is not served. */
 function listenerResource(decision: ListenerDecision): ListenerResource | undefined {
-  const { listener, hostname, certificates, usable } = decision;
-  const { name, port } = listener;
+  const { key: name, listener, hostname, certificates, usable } = decision;
+  const { port } = listener;
   if (!usable) return undefined;
   if (listener.protocol !== "HTTPS") {
     return { kind: "listener", name, port, protocol: "HTTP", hostname };

@@ -18,6 +18,7 @@ import {
 } from "./decode/core.ts";
 import { asRecord, type At, below, type Decoder, FAIL, type Fail, fail } from "./decode/decoder.ts";
 import { gatewayClassSpec, gatewaySpec, listenerSetSpec } from "./decode/gateway.ts";
+import { gatewayParametersSpec } from "./decode/gateway_parameters.ts";
 import { httpRouteSpec } from "./decode/http_route.ts";
 
 export interface KindRow {
@@ -167,6 +168,17 @@ export const KINDS: readonly KindRow[] = [
     decode: (value, { at, meta }) => {
       const spec = specOf(lightBackendSpec, value, at);
       return spec === FAIL ? FAIL : { kind: "LightBackend", meta, spec };
+    },
+  },
+  {
+    kind: "GatewayParameters",
+    group: LIGHT_GROUP,
+    versions: ["v1alpha1"],
+    plural: "gatewayparameters",
+    namespaced: true,
+    decode: (value, { at, meta }) => {
+      const spec = specOf(gatewayParametersSpec, value, at);
+      return spec === FAIL ? FAIL : { kind: "GatewayParameters", meta, spec };
     },
   },
 ];

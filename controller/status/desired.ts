@@ -2,5 +2,10 @@
 import type { GatewayStatus } from "./gateway.ts";
 import type { GatewayClassStatus } from "./gateway_class.ts";
 import type { HttpRouteStatus } from "./http_route.ts";
+import type { ListenerSetStatus } from "./listener_set.ts";
 
-export type DesiredStatus = GatewayClassStatus | GatewayStatus | HttpRouteStatus;
+export type DesiredStatus =
+  | GatewayClassStatus
+  | GatewayStatus
+  | HttpRouteStatus
+  | ListenerSetStatus;

@@ -5,6 +5,7 @@
  */
 import type { Condition, DesiredCondition } from "./conditions.ts";
 import type { DesiredStatus } from "./desired.ts";
+import type { GatewayStatus, ListenerStatus } from "./gateway.ts";
 import type { HttpRouteStatus, RouteParentStatus } from "./http_route.ts";
 
 /** A status as it is stored: ours and whatever others put there. */
@@ -70,14 +71,14 @@ function merge(
         ...previous,
         addresses: desired.addresses,
         conditions: mergeConditions(previous.conditions, desired.conditions, options),
-        listeners: desired.listeners.map((listener) => {
-          const known = previous.listeners?.find((entry) => entry.name === listener.name);
-          return {
-            ...known,
-            ...listener,
-            conditions: mergeConditions(known?.conditions, listener.conditions, options),
-          };
-        }),
+        listeners: mergeListeners(previous.listeners ?? [], desired.listeners, options),
+        ...attachedSets(previous, desired),
+      };
+    case "ListenerSet":
+      return {
+        ...previous,
+        conditions: mergeConditions(previous.conditions, desired.conditions, options),
+        listeners: mergeListeners(previous.listeners ?? [], desired.listeners, options),
       };
     case "HTTPRoute":
       return { ...previous, parents: mergeParents(previous.parents ?? [], desired, options) };
@@ -103,6 +104,31 @@ export function withoutOwn(
     ...(parents === undefined ? {} : { parents: parents as StoredParent[] }),
     ...(ancestors === undefined ? {} : { ancestors }),
   };
+}
+
+/** A Gateway that had sets says that there are none now. */
+function attachedSets(
+  previous: StoredStatus,
+  { attachedListenerSets }: GatewayStatus,
+): { attachedListenerSets?: number } {
+  if (attachedListenerSets !== undefined) return { attachedListenerSets };
+  return previous.attachedListenerSets === undefined ? {} : { attachedListenerSets: 0 };
+}
+
+/** Exactly the listeners that there are; conditions of other types stay. */
+function mergeListeners(
+  previous: readonly StoredListener[],
+  desired: readonly ListenerStatus[],
+  options: MergeOptions,
+): StoredListener[] {
+  return desired.map((listener) => {
+    const known = previous.find((entry) => entry.name === listener.name);
+    return {
+      ...known,
+      ...listener,
+      conditions: mergeConditions(known?.conditions, listener.conditions, options),
+    };
+  });
 }
 
 /** Entries of ours that nothing wants any more go; others keep their place. */

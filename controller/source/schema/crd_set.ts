@@ -10,6 +10,9 @@ import listenerSets from "./crds/gateway.networking.k8s.io_listenersets.json" wi
 import referenceGrants from "./crds/gateway.networking.k8s.io_referencegrants.json" with {
   type: "json",
 };
+import gatewayParameters from "./crds/gateway.lightapi.net_gatewayparameters.json" with {
+  type: "json",
+};
 import lightBackends from "./crds/gateway.lightapi.net_lightbackends.json" with { type: "json" };
 import { asRecord, type At, type Fail } from "../decode/decoder.ts";
 import { CelRules } from "./cel.ts";
@@ -24,6 +27,7 @@ const DEFINITIONS: readonly unknown[] = [
   listenerSets,
   referenceGrants,
   lightBackends,
+  gatewayParameters,
 ];
 
 /** One served version of a custom resource. */
