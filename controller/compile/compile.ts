@@ -53,6 +53,8 @@ export interface FleetContext {
 export interface CompileOptions extends FleetContext {
   /** Default {@linkcode DEFAULT_CONTROLLER_NAME}. */
   controllerName?: string;
+  /** As in {@linkcode EndpointOptions}. Default true. */
+  servicesByName?: boolean;
   /** Checked certificates: parsing them is the dearest step. */
   certificateCache?: CertificateCache;
 }
@@ -70,8 +72,8 @@ export interface CompileResult extends Pick<Desired, "scopes" | "endpoints" | "c
 
 /** Compiles everything. Never throws for what an object says. */
 export function compile(view: ClusterView, options: CompileOptions = {}): CompileResult {
-  const { controllerName = DEFAULT_CONTROLLER_NAME, certificateCache: cache = new WeakMap() } =
-    options;
+  const { controllerName = DEFAULT_CONTROLLER_NAME, servicesByName = true } = options;
+  const { certificateCache: cache = new WeakMap() } = options;
   const statuses = new Map<string, DesiredStatus>();
   const diagnostics = new Map<string, Diagnostic>();
   const classes = new Map(
@@ -128,7 +130,9 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
   const endpoints = new Map<string, EndpointSet>();
   for (const { served, backends } of routes) {
     if (served.size === 0) continue;
-    for (const backend of backends) endpoints.set(backend.endpoints, endpointSet(backend, view));
+    for (const backend of backends) {
+      endpoints.set(backend.endpoints, endpointSet(backend, { view, servicesByName }));
+    }
   }
   return { scopes, ports, infrastructure, endpoints, certificates, statuses, diagnostics };
 }

@@ -35,14 +35,14 @@ import { type ResultChange, Stage, type StageObserver } from "./stage.ts";
 import { Draft } from "./draft.ts";
 import { endpointSet } from "../model/endpoints.ts";
 import { gatewayScope } from "../../shared/snapshot/ids.ts";
-import { keyOf, objectKey } from "../model/objects.ts";
+import { keyOf, type Kind, objectKey } from "../model/objects.ts";
 import { type GatewayInfrastructure, gatewayInfrastructure } from "../model/infrastructure.ts";
 import { certificateParts, listenerPorts, type RouteParts } from "../model/scope.ts";
 import type { CertificateMaterial, ScopeContent } from "../publish/types.ts";
 import type { DesiredStatus } from "../status/desired.ts";
 import { expiredCertificates, gatewayStatus } from "../status/gateway.ts";
 import { listenerSetStatus } from "../status/listener_set.ts";
-import { type Reads, readsOf, recordReads, References } from "../store/references.ts";
+import { type Reads, readsOf, recordReads, References, Referred } from "../store/references.ts";
 import { StoredView } from "../store/view.ts";
 
 /** What a route reads of a Gateway and a Gateway of its class, as the name of a read. */
@@ -64,14 +64,20 @@ export class IncrementalCompiler {
   readonly #controllerName: string;
   readonly #cache: CertificateCache;
   readonly #observer: StageObserver | undefined;
+  readonly #referredKinds: readonly Kind[];
+  readonly #servicesByName: boolean;
   #state: CompilerState | undefined;
 
   constructor(
-    options: Pick<CompileOptions, "controllerName" | "certificateCache"> & {
+    options: Pick<CompileOptions, "controllerName" | "certificateCache" | "servicesByName"> & {
       observer?: StageObserver;
+      /** Kinds of which {@linkcode IncrementalCompiler.referred} tells. */
+      referredKinds?: readonly Kind[];
     } = {},
   ) {
     this.#observer = options.observer;
+    this.#referredKinds = options.referredKinds ?? [];
+    this.#servicesByName = options.servicesByName ?? true;
     this.#controllerName = options.controllerName ?? DEFAULT_CONTROLLER_NAME;
     this.#cache = options.certificateCache ?? new WeakMap();
   }
@@ -82,6 +88,8 @@ export class IncrementalCompiler {
       controllerName: this.#controllerName,
       cache: this.#cache,
       ...(this.#observer === undefined ? {} : { observer: this.#observer }),
+      referred: new Referred(this.#referredKinds),
+      servicesByName: this.#servicesByName,
     });
     // A fault in the middle leaves results of two views behind: then all is compiled anew.
     this.#state = undefined;
@@ -89,12 +97,19 @@ export class IncrementalCompiler {
     this.#state = state;
     return result;
   }
+
+  /** Keys of the objects of some kinds that the last compile referred to, there or not. */
+  get referred(): ReadonlySet<string> {
+    return this.#state?.referred ?? new Set();
+  }
 }
 
 interface CompilerOptions {
   controllerName: string;
   cache: CertificateCache;
   observer?: StageObserver;
+  referred: Referred;
+  servicesByName: boolean;
 }
 
 class CompilerState {
@@ -110,6 +125,8 @@ class CompilerState {
   readonly #certificates = new SharedValues<CertificateMaterial>();
   /** Scope → what the status of its Gateway was made of, beside its decision. */
   readonly #contexts = new Map<string, string>();
+  readonly #referred: Referred;
+  readonly #servicesByName: boolean;
   #view = StoredView.EMPTY;
   #result: IncrementalResult = {
     scopes: ResourceMap.from<ScopeContent>([]),
@@ -121,8 +138,10 @@ class CompilerState {
     diagnostics: ResourceMap.from<Diagnostic>([]),
   };
 
-  constructor({ controllerName, cache, observer }: CompilerOptions) {
-    const observed = observer === undefined ? {} : { observer };
+  constructor({ controllerName, cache, observer, referred, servicesByName }: CompilerOptions) {
+    const observed = { referred, ...(observer === undefined ? {} : { observer }) };
+    this.#referred = referred;
+    this.#servicesByName = servicesByName;
     this.#classes = new Stage({
       ...observed,
       kind: "GatewayClass",
@@ -150,6 +169,10 @@ class CompilerState {
         return compileRoute(route, { view, gateways, controllerName });
       },
     });
+  }
+
+  get referred(): ReadonlySet<string> {
+    return this.#referred.keys();
   }
 
   #classDecision(name: string, reads: Reads) {
@@ -317,7 +340,10 @@ class CompilerState {
         continue;
       }
       const names = new Set<string>();
-      const set = endpointSet(backend, recordReads(view, (name) => void names.add(name)));
+      const set = endpointSet(backend, {
+        view: recordReads(view, (name) => void names.add(name)),
+        servicesByName: this.#servicesByName,
+      });
       this.#endpointReads.record(key, names);
       drafts.endpoints.put(key, set);
     }

@@ -13,6 +13,14 @@ export interface StoredStatus {
   conditions?: readonly Condition[];
   listeners?: readonly StoredListener[];
   parents?: readonly StoredParent[];
+  /** Of policies. */
+  ancestors?: readonly OwnedEntry[];
+  readonly [member: string]: unknown;
+}
+
+/** An entry that says whose it is. */
+export interface OwnedEntry {
+  controllerName: string;
   readonly [member: string]: unknown;
 }
 
@@ -75,6 +83,27 @@ function merge(
     case "HTTPRoute":
       return { ...previous, parents: mergeParents(previous.parents ?? [], desired, options) };
   }
+}
+
+/**
+ * The status without the entries of a controller, for an object that is not that one's any more;
+ * the same one when there are none. Conditions of the object itself carry no name: they stay.
+ */
+export function withoutOwn(
+  previous: StoredStatus | undefined,
+  controllerName: string,
+): StoredStatus | undefined {
+  const others = (entries: readonly OwnedEntry[] | undefined) =>
+    entries?.filter((entry) => entry.controllerName !== controllerName);
+  const [parents, ancestors] = [others(previous?.parents), others(previous?.ancestors)];
+  const same = parents?.length === previous?.parents?.length &&
+    ancestors?.length === previous?.ancestors?.length;
+  if (previous === undefined || same) return previous;
+  return {
+    ...previous,
+    ...(parents === undefined ? {} : { parents: parents as StoredParent[] }),
+    ...(ancestors === undefined ? {} : { ancestors }),
+  };
 }
 
 /** A Gateway that had sets says that there are none now. */
@@ -156,7 +185,7 @@ function mergeConditions(
 }
 
 /** Equal as JSON, whatever the order of members. */
-function sameJson(a: unknown, b: unknown): boolean {
+export function sameJson(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (Array.isArray(a) || Array.isArray(b)) {
     return Array.isArray(a) && Array.isArray(b) && a.length === b.length &&

@@ -77,6 +77,35 @@ function groupName(object: KubeObject): string | undefined {
   }
 }
 
+/**
+ * Objects of some kinds that anybody refers to now, whether they are there or not: what a source
+ * that reads single objects has to look for.
+ */
+export class Referred {
+  readonly #kinds: readonly string[];
+  readonly #counts = new Map<string, number>();
+  #keys: ReadonlySet<string> | undefined;
+
+  constructor(kinds: readonly Kind[]) {
+    this.#kinds = kinds.map((kind) => `${kind}/`);
+  }
+
+  /** Their keys. The same set until something is different. */
+  keys(): ReadonlySet<string> {
+    return this.#keys ??= new Set(this.#counts.keys());
+  }
+
+  /** Somebody reads a name (+1), or nobody there does any more (-1). */
+  count(name: string, by: 1 | -1): void {
+    if (!this.#kinds.some((prefix) => name.startsWith(prefix))) return;
+    const before = this.#counts.get(name) ?? 0;
+    const after = before + by;
+    if (after > 0) this.#counts.set(name, after);
+    else this.#counts.delete(name);
+    if ((before > 0) !== (after > 0)) this.#keys = undefined;
+  }
+}
+
 interface Read {
   name: string;
   readers: Set<string>;
@@ -86,6 +115,11 @@ interface Read {
 export class References {
   readonly #byName = new Map<string, Read>();
   readonly #byResult = new Map<string, readonly Read[]>();
+  readonly #referred: Referred | undefined;
+
+  constructor(referred?: Referred) {
+    this.#referred = referred;
+  }
 
   /** Takes the place of what was recorded of the result before. */
   record(result: string, names: ReadonlySet<string>): void {
@@ -93,14 +127,19 @@ export class References {
     const now: Read[] = [];
     for (const name of names) {
       let read = this.#byName.get(name);
-      if (read === undefined) this.#byName.set(name, read = { name, readers: new Set() });
+      if (read === undefined) {
+        this.#byName.set(name, read = { name, readers: new Set() });
+        this.#referred?.count(name, 1);
+      }
       read.readers.add(result);
       now.push(read);
     }
     for (const read of before) {
       if (names.has(read.name)) continue;
       read.readers.delete(result);
-      if (read.readers.size === 0) this.#byName.delete(read.name);
+      if (read.readers.size > 0) continue;
+      this.#byName.delete(read.name);
+      this.#referred?.count(read.name, -1);
     }
     if (now.length === 0) this.#byResult.delete(result);
     else this.#byResult.set(result, now);

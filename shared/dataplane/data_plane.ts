@@ -159,11 +159,12 @@ export class DataPlane implements DataPlaneHost {
     });
   }
 
-  prepare(snapshot: VerifiedSnapshot): () => void {
+  prepare(snapshot: VerifiedSnapshot): () => Promise<void> {
     const table = compileTable(snapshot, this.#listeners.table(snapshot.scope));
     return () => {
-      this.#listeners.setTable(table);
+      const bound = this.#listeners.setTable(table);
       this.metrics.snapshotApplied(table.scope, table.version);
+      return bound;
     };
   }
 
@@ -190,6 +191,10 @@ export class DataPlane implements DataPlaneHost {
 
   removeCertificate(slot: string): void {
     this.#certificates.delete(slot);
+  }
+
+  boundPorts(): number[] {
+    return this.#listeners.bound().map(({ fleetPort }) => fleetPort);
   }
 
   bindFailures() {

@@ -47,6 +47,8 @@ export interface ApplyTarget {
   removeCertificate(slot: string): void;
   /** Fleet ports that could not be bound, for the heartbeat. */
   bindFailures(): { scope: string; port: number; fleetPort: number; error: string }[];
+  /** Fleet ports that accept connections, for the heartbeat. */
+  boundPorts(): number[];
   /** True when every applied scope has its sockets bound and the keys of its TLS slots. */
   complete(): boolean;
 }
