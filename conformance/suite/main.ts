@@ -46,9 +46,9 @@ async function main(): Promise<boolean> {
     version: BUNDLE_VERSION,
     onProgress: print,
   });
-  // The suite's objects have fixed names: two runs on one cluster would spoil each other. The lock
-  // goes with the process.
-  if (await FileLock.acquire(`${paths.cache}/conformance.lock`) === undefined) {
+  // The suite's objects have fixed names: two runs on one cluster would spoil each other.
+  const lock = await FileLock.acquire(`${paths.cache}/conformance.lock`);
+  if (lock === undefined) {
     throw new Error("another conformance run is under way: try again when it has ended");
   }
   if (!options.keep) await removeLeftovers(cluster);
@@ -100,6 +100,7 @@ async function main(): Promise<boolean> {
     for (const line of less) print(`less than claimed: ${line}`);
     if (less.length > 0) good = false;
   }
+  lock.release();
   return good;
 }
 
