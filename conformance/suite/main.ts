@@ -1,5 +1,6 @@
 /** `deno task conformance`: the official suite against the current cluster, and what it showed. */
 import { BUNDLE_VERSION, FEATURES } from "../../controller/features.ts";
+import { FileLock } from "../../shared/lib/file_lock.ts";
 import { ensureBinary } from "../cluster/binaries.ts";
 import type { Channel } from "../cluster/gateway_api.ts";
 import { clusterPaths, currentKubeconfig } from "../cluster/paths.ts";
@@ -45,6 +46,11 @@ async function main(): Promise<boolean> {
     version: BUNDLE_VERSION,
     onProgress: print,
   });
+  // The suite's objects have fixed names: two runs on one cluster would spoil each other.
+  const lock = await FileLock.acquire(`${paths.cache}/conformance.lock`);
+  if (lock === undefined) {
+    throw new Error("another conformance run is under way: try again when it has ended");
+  }
   if (!options.keep) await removeLeftovers(cluster);
   await requireGatewayClass(options.gatewayClass, {
     paths: cluster,
@@ -94,6 +100,7 @@ async function main(): Promise<boolean> {
     for (const line of less) print(`less than claimed: ${line}`);
     if (less.length > 0) good = false;
   }
+  lock.release();
   return good;
 }
 

@@ -18,6 +18,8 @@ interface DeployOptions {
   timeout: string;
 }
 
+const OWN_KINDS = ["gatewayparameters", "lightbackends"];
+
 /** What has to be ready, in the order in which it can be. */
 const WORKLOADS = ["statefulset/nats", "deployment/controller", "deployment/proxy"];
 
@@ -26,6 +28,10 @@ async function deploy({ overlay, timeout }: DeployOptions, tell: (line: string) 
   tell(`cluster: ${(await kubectl(["config", "current-context"])).trim()}`);
   await requireGatewayApi(kubectl);
   await kubectl(["apply", "-f", `${MANIFESTS}/base/namespace.yaml`]);
+  // Objects of our kinds follow: the API server must know the kinds by then.
+  await kubectl(["apply", "--server-side", "--force-conflicts", "-k", `${MANIFESTS}/crds`]);
+  const crds = OWN_KINDS.map((plural) => `crd/${plural}.gateway.lightapi.net`);
+  await kubectl(["wait", "--for=condition=Established", ...crds, "--timeout=60s"]);
   await ensureKeys(kubectl, tell);
   tell(`applying ${overlay}`);
   await kubectl(["apply", "--server-side", "--force-conflicts", "-k", `${MANIFESTS}/${overlay}`]);
