@@ -15,6 +15,7 @@ import { ControllerLoop } from "./loop.ts";
 import { ControllerMetrics } from "./observe/metrics.ts";
 import type { Publisher } from "./publish/publisher.ts";
 import { busConnected, openPublishing } from "./publishing.ts";
+import { kindOf } from "./model/objects.ts";
 import { openAccess } from "./source/kubernetes/access.ts";
 import { KubeApi } from "./source/kubernetes/api.ts";
 import { FOLLOWED_KINDS, KubernetesSource } from "./source/kubernetes/kubernetes_source.ts";
@@ -59,7 +60,7 @@ export async function runCluster(
     log,
     fieldManager: FIELD_MANAGER,
     hooks: {
-      onWritten: () => metrics.statusUpdates.inc(),
+      onWritten: (key) => metrics.statusUpdates.inc({ kind: kindOf(key) }),
       onConflict: () => metrics.statusConflicts.inc(),
       onError: () => metrics.statusErrors.inc(),
     },
