@@ -13,6 +13,8 @@ export const SYSTEM = "light-k8s-gateway";
 export const NAMESPACE = "lgw-bench";
 const HEALTH_PORT = 8081;
 const PATIENCE = 60_000;
+/** Milliseconds for a namespace with ten thousand objects to go. */
+const DELETION = 600_000;
 
 export interface ClusterRig {
   api: KubeApi;
@@ -135,12 +137,16 @@ export async function metricsOf(address: string): Promise<Map<string, number>> {
 }
 
 /** Asks every 20 ms until the answer is not undefined; throws with `what` when it never is. */
-export async function waitFor<T>(what: string, ask: () => Promise<T | undefined>): Promise<T> {
-  const until = performance.now() + PATIENCE;
+export async function waitFor<T>(
+  what: string,
+  ask: () => Promise<T | undefined>,
+  { patience = PATIENCE } = {},
+): Promise<T> {
+  const until = performance.now() + patience;
   for (;;) {
     const answer = await ask();
     if (answer !== undefined) return answer;
-    if (performance.now() > until) throw new Error(`${what}: not within ${PATIENCE} ms`);
+    if (performance.now() > until) throw new Error(`${what}: not within ${patience} ms`);
     await systemClock.delay(20);
   }
 }
@@ -196,5 +202,5 @@ async function deleteNamespace(api: KubeApi): Promise<void> {
   if (await api.request({ method: "DELETE", path }).then(() => false, gone)) return;
   await waitFor(`the end of namespace ${NAMESPACE}`, async () => {
     return await api.request({ method: "GET", path }).then(() => undefined, gone);
-  });
+  }, { patience: DELETION });
 }

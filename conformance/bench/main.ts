@@ -4,6 +4,7 @@
  * its name alone.
  */
 import { benchCluster } from "./cluster.ts";
+import { benchClusterScale } from "./cluster_scale.ts";
 import { benchCpu } from "./cpu.ts";
 import { benchEdits } from "./edits.ts";
 import { benchPropagation } from "./propagation.ts";
@@ -34,6 +35,10 @@ const PARTS: Readonly<Record<string, Part>> = {
   scale: { unnamed: "full", run: (print) => benchScale(print) },
   workers: { unnamed: "full", run: (print) => benchWorkers(print) },
   cluster: { unnamed: "never", run: (print) => benchCluster(print, { kubeconfig: kubeconfig() }) },
+  "cluster-scale": {
+    unnamed: "never",
+    run: (print) => benchClusterScale(print, { kubeconfig: kubeconfig() }),
+  },
   soak: { unnamed: "never", run: (print, { minutes }) => benchSoak(print, { minutes }) },
 };
 
