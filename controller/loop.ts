@@ -242,6 +242,7 @@ export class ControllerLoop {
       scopes: result.scopes,
       endpoints: result.endpoints,
       certificates: result.certificates,
+      trust: result.trust,
       binds: this.#allocation.maps,
     });
     metrics.publishSeconds.observe((clock.monotonic() - start) / 1000);

@@ -6,6 +6,11 @@ import {
   type CertificateDecision,
   decideCertificate,
 } from "./certificates.ts";
+import {
+  type ClientValidationDecision,
+  decideClientValidation,
+  type FrontendContext,
+} from "./frontend_validation.ts";
 import { type Overlap, overlapOf } from "./overlaps.ts";
 import {
   type ListenerAcceptedReason,
@@ -27,6 +32,8 @@ export interface ListenerDecision {
   resolvedRefs: Outcome<ListenerRefsReason>;
   /** In the order of certificateRefs; HTTPS only. */
   certificates: CertificateDecision[];
+  /** What clients have to show; HTTPS only, undefined when nothing. */
+  clientValidation?: ClientValidationDecision;
   /** TLS configuration that another listener of the port can be confused with. */
   overlap?: Overlap;
   /** Served: in the snapshot with the routes that attach. */
@@ -53,12 +60,17 @@ const FAMILY: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Decides every listener of a Gateway, in the order of the spec. */
-export function decideListeners(context: CertificateContext): ListenerDecision[] {
+export function decideListeners(
+  context: CertificateContext & FrontendContext,
+): ListenerDecision[] {
   const { gateway } = context;
   return withOverlaps(gateway.spec.listeners.map((listener, index) => {
     const field = `spec.listeners[${index}]`;
     const conflicted = conflict(listener, gateway);
-    const accepted = accept(listener, { gateway, field, conflicted });
+    const clientValidation = listener.protocol === "HTTPS"
+      ? decideClientValidation(gateway, { ...context, port: listener.port })
+      : undefined;
+    const accepted = accept(listener, { field, conflicted, clientValidation });
     const kinds = allowedKinds(listener);
     const certificates = listener.protocol === "HTTPS"
       ? (listener.tls?.certificateRefs ?? []).map((ref, position) =>
@@ -75,10 +87,15 @@ export function decideListeners(context: CertificateContext): ListenerDecision[]
       supportedKinds: kinds.supported,
       accepted,
       conflicted,
-      resolvedRefs: refs.ok && kinds.unsupported !== undefined
-        ? refuse("InvalidRouteKinds", `${field}.allowedRoutes.kinds: ${kinds.unsupported}`)
-        : refs,
+      resolvedRefs: [
+        refs,
+        clientValidation?.resolvedRefs ?? OK,
+        kinds.unsupported === undefined
+          ? OK
+          : refuse("InvalidRouteKinds", `${field}.allowedRoutes.kinds: ${kinds.unsupported}`),
+      ].find((outcome) => !outcome.ok) ?? OK,
       certificates,
+      ...(clientValidation === undefined ? {} : { clientValidation }),
       usable: accepted.ok && refs.ok,
     };
   }));
@@ -100,14 +117,14 @@ function withOverlaps(decisions: readonly ListenerDecision[]): ListenerDecision[
 }
 
 interface AcceptContext {
-  gateway: Gateway;
   field: string;
   conflicted: Outcome<ListenerConflictReason>;
+  clientValidation: ClientValidationDecision | undefined;
 }
 
 function accept(
   listener: GatewayListener,
-  { gateway, field, conflicted }: AcceptContext,
+  { field, conflicted, clientValidation }: AcceptContext,
 ): Outcome<ListenerAcceptedReason> {
   if (!PROTOCOLS.has(listener.protocol)) {
     return refuse(
@@ -118,15 +135,7 @@ function accept(
     );
   }
   if (!conflicted.ok) return conflicted;
-  if (listener.protocol === "HTTPS" && gateway.spec.tls?.frontend !== undefined) {
-    // Fails closed: without the check of client certificates, everyone would be let in.
-    return refuse(
-      "UnsupportedValue",
-      "spec.tls.frontend: checking client certificates is not supported, so HTTPS listeners are " +
-        "not served; remove it to serve them without",
-    );
-  }
-  return OK;
+  return clientValidation?.accepted ?? OK;
 }
 
 /** No listener wins a conflict inside a Gateway: all sides are Conflicted. */

@@ -6,15 +6,31 @@
  * This is the plain form, for one-shot use and as the oracle of `compile_incremental.ts`, which
  * gives the same at the cost of what changed.
  */
+import { decidePolicy } from "../attach/backend_tls.ts";
 import type { CertificateCache } from "../attach/certificates.ts";
+import type { TrustCache } from "../attach/trust.ts";
 import { DEFAULT_CONTROLLER_NAME } from "../../shared/config/settings.ts";
 import type { EndpointSet } from "../../shared/snapshot/schema.ts";
+import { PolicyUses } from "./policy_uses.ts";
 import { compileClass, compileGateway, compileRoute, type Diagnostic } from "./object.ts";
 import { gatewayScope } from "../../shared/snapshot/ids.ts";
 import { endpointSet } from "../model/endpoints.ts";
 import { type Gateway, keyOf } from "../model/objects.ts";
-import { certificateParts, listenerPorts, type RouteParts, scopeContent } from "../model/scope.ts";
-import type { CertificateMaterial, Desired, ScopeContent } from "../publish/types.ts";
+import {
+  certificateParts,
+  gatewayTrust,
+  listenerPorts,
+  type RouteParts,
+  routeTrust,
+  scopeContent,
+} from "../model/scope.ts";
+import type {
+  CertificateMaterial,
+  Desired,
+  ScopeContent,
+  TrustMaterial,
+} from "../publish/types.ts";
+import { backendTlsPolicyStatus } from "../status/backend_tls_policy.ts";
 import type { DesiredStatus } from "../status/desired.ts";
 import { gatewayStatus, type GatewayStatusContext, type StatusAddress } from "../status/gateway.ts";
 import type { ClusterView } from "../store/view.ts";
@@ -42,9 +58,12 @@ export interface CompileOptions extends FleetContext {
   controllerName?: string;
   /** Checked certificates: parsing them is the dearest step. */
   certificateCache?: CertificateCache;
+  /** Checked certificates of authorities. */
+  trustCache?: TrustCache;
 }
 
-export interface CompileResult extends Pick<Desired, "scopes" | "endpoints" | "certificates"> {
+export interface CompileResult
+  extends Pick<Desired, "scopes" | "endpoints" | "certificates" | "trust"> {
   /** Scope → the ports that its served listeners declare, sorted. */
   ports: ReadonlyMap<string, readonly number[]>;
   /** Object key (`<Kind>/<namespace>/<name>`) → its desired status. */
@@ -55,8 +74,11 @@ export interface CompileResult extends Pick<Desired, "scopes" | "endpoints" | "c
 
 /** Compiles everything. Never throws for what an object says. */
 export function compile(view: ClusterView, options: CompileOptions = {}): CompileResult {
-  const { controllerName = DEFAULT_CONTROLLER_NAME, certificateCache: cache = new WeakMap() } =
-    options;
+  const {
+    controllerName = DEFAULT_CONTROLLER_NAME,
+    certificateCache: cache = new WeakMap(),
+    trustCache = new WeakMap(),
+  } = options;
   const statuses = new Map<string, DesiredStatus>();
   const diagnostics = new Map<string, Diagnostic>();
   const classes = new Map(
@@ -68,14 +90,19 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
     }),
   );
   const gateways = view.list("Gateway").flatMap((object) => {
-    const compiled = compileGateway(object, { view, classes, cache });
+    const compiled = compileGateway(object, { view, classes, cache, trustCache });
     if (compiled.ours) return [compiled];
     if (compiled.diagnostic) diagnostics.set(keyOf(object), compiled.diagnostic);
     return [];
   });
   const points = new Map(gateways.map(({ point }) => [`${point.namespace}/${point.name}`, point]));
   const routes = view.list("HTTPRoute").flatMap((object) => {
-    const compiled = compileRoute(object, { view, gateways: points, controllerName });
+    const compiled = compileRoute(object, {
+      view,
+      gateways: points,
+      trustCache,
+      controllerName,
+    });
     if (compiled.ours) {
       statuses.set(keyOf(object), compiled.status);
       return [compiled.parts];
@@ -87,6 +114,7 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
   const scopes = new Map<string, ScopeContent>();
   const ports = new Map<string, readonly number[]>();
   const certificates = new Map<string, CertificateMaterial>();
+  const trust = new Map<string, TrustMaterial>();
   for (const { decision } of gateways) {
     const attached = counts.get(decision.scope) ?? new Map();
     const context = statusContext(decision.gateway, { ...options, attached });
@@ -94,13 +122,27 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
     scopes.set(decision.scope, scopeContent(decision, routes));
     ports.set(decision.scope, listenerPorts(decision));
     for (const [slot, material] of certificateParts(decision)) certificates.set(slot, material);
+    for (const [slot, material] of gatewayTrust(decision)) trust.set(slot, material);
   }
   const endpoints = new Map<string, EndpointSet>();
-  for (const { served, backends } of routes) {
-    if (served.size === 0) continue;
-    for (const backend of backends) endpoints.set(backend.endpoints, endpointSet(backend, view));
+  const uses = new PolicyUses();
+  for (const route of routes) {
+    uses.setRoute(undefined, route);
+    for (const [slot, material] of routeTrust(route)) trust.set(slot, material);
+    if (route.served.size === 0) continue;
+    for (const backend of route.backends) {
+      endpoints.set(backend.endpoints, endpointSet(backend, view));
+    }
   }
-  return { scopes, ports, endpoints, certificates, statuses, diagnostics };
+  for (const policy of view.list("BackendTLSPolicy")) {
+    const key = keyOf(policy);
+    const status = backendTlsPolicyStatus(decidePolicy(policy, { view, trustCache }), {
+      controllerName,
+      scopes: uses.of(key),
+    });
+    if (status !== undefined) statuses.set(key, status);
+  }
+  return { scopes, ports, endpoints, certificates, trust, statuses, diagnostics };
 }
 
 /** Scope → listener → accepted routes, whether the listener is served or not. */

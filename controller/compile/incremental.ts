@@ -9,6 +9,8 @@ import type { EndpointSet } from "../../shared/snapshot/schema.ts";
 import { ResourceMap } from "../../shared/snapshot/resource_map.ts";
 import { type AttachPoint, sameAttachPoint } from "../attach/attach_point.ts";
 import type { ResolvedBackend } from "../attach/backends.ts";
+import { decidePolicy, type PolicyDecision } from "../attach/backend_tls.ts";
+import type { TrustCache } from "../attach/trust.ts";
 import type { CertificateCache } from "../attach/certificates.ts";
 import {
   type CompileOptions,
@@ -26,13 +28,21 @@ import {
   type Diagnostic,
 } from "./object.ts";
 import { sameBackend, ScopeAssembly } from "./scope.ts";
+import { PolicyUses } from "./policy_uses.ts";
 import { SharedValues } from "./shared_values.ts";
 import { type ResultChange, Stage, type StageObserver } from "./stage.ts";
 import { Draft } from "./draft.ts";
 import { endpointSet } from "../model/endpoints.ts";
 import { objectKey } from "../model/objects.ts";
-import { certificateParts, listenerPorts, type RouteParts } from "../model/scope.ts";
-import type { CertificateMaterial, ScopeContent } from "../publish/types.ts";
+import {
+  certificateParts,
+  gatewayTrust,
+  listenerPorts,
+  type RouteParts,
+  routeTrust,
+} from "../model/scope.ts";
+import type { CertificateMaterial, ScopeContent, TrustMaterial } from "../publish/types.ts";
+import { backendTlsPolicyStatus } from "../status/backend_tls_policy.ts";
 import type { DesiredStatus } from "../status/desired.ts";
 import { expiredCertificates, gatewayStatus } from "../status/gateway.ts";
 import { type Reads, readsOf, recordReads, References } from "../store/references.ts";
@@ -48,6 +58,7 @@ export interface IncrementalResult extends CompileResult {
   ports: ResourceMap<readonly number[]>;
   endpoints: ResourceMap<EndpointSet>;
   certificates: ResourceMap<CertificateMaterial>;
+  trust: ResourceMap<TrustMaterial>;
   statuses: ResourceMap<DesiredStatus>;
   diagnostics: ResourceMap<Diagnostic>;
 }
@@ -93,10 +104,14 @@ class CompilerState {
   readonly #classes: Stage<"GatewayClass", CompiledClass>;
   readonly #gateways: Stage<"Gateway", CompiledGateway>;
   readonly #routes: Stage<"HTTPRoute", CompiledRoute>;
+  readonly #policies: Stage<"BackendTLSPolicy", PolicyDecision>;
+  readonly #policyUses = new PolicyUses();
   readonly #assemblies = new Map<string, ScopeAssembly>();
   readonly #backends = new SharedValues<ResolvedBackend>();
   readonly #endpointReads = new References();
   readonly #certificates = new SharedValues<CertificateMaterial>();
+  readonly #trust = new SharedValues<TrustMaterial>();
+  readonly #controllerName: string;
   /** Scope → what the status of its Gateway was made of, beside its decision. */
   readonly #contexts = new Map<string, string>();
   #view = StoredView.EMPTY;
@@ -105,12 +120,15 @@ class CompilerState {
     ports: ResourceMap.from<readonly number[]>([]),
     endpoints: ResourceMap.from<EndpointSet>([]),
     certificates: ResourceMap.from<CertificateMaterial>([]),
+    trust: ResourceMap.from<TrustMaterial>([]),
     statuses: ResourceMap.from<DesiredStatus>([]),
     diagnostics: ResourceMap.from<Diagnostic>([]),
   };
 
   constructor({ controllerName, cache, observer }: CompilerOptions) {
     const observed = observer === undefined ? {} : { observer };
+    this.#controllerName = controllerName;
+    const trustCache: TrustCache = new WeakMap();
     this.#classes = new Stage({
       ...observed,
       kind: "GatewayClass",
@@ -121,7 +139,7 @@ class CompilerState {
       kind: "Gateway",
       make: (gateway, { view, reads }) => {
         const classes = { get: (name: string) => this.#classDecision(name, reads) };
-        return compileGateway(gateway, { view, classes, cache });
+        return compileGateway(gateway, { view, classes, cache, trustCache });
       },
     });
     this.#routes = new Stage({
@@ -129,8 +147,13 @@ class CompilerState {
       kind: "HTTPRoute",
       make: (route, { view, reads }) => {
         const gateways = { get: (name: string) => this.#attachPoint(name, reads) };
-        return compileRoute(route, { view, gateways, controllerName });
+        return compileRoute(route, { view, gateways, trustCache, controllerName });
       },
+    });
+    this.#policies = new Stage({
+      ...observed,
+      kind: "BackendTLSPolicy",
+      make: (policy, { view }) => decidePolicy(policy, { view, trustCache }),
     });
   }
 
@@ -154,6 +177,7 @@ class CompilerState {
       ports: new Draft(this.#result.ports),
       endpoints: new Draft(this.#result.endpoints),
       certificates: new Draft(this.#result.certificates),
+      trust: new Draft(this.#result.trust),
       statuses: new Draft(this.#result.statuses),
       diagnostics: new Draft(this.#result.diagnostics),
     };
@@ -166,6 +190,7 @@ class CompilerState {
         ports: drafts.ports.done(),
         endpoints: drafts.endpoints.done(),
         certificates: drafts.certificates.done(),
+        trust: drafts.trust.done(),
         statuses: drafts.statuses.done(),
         diagnostics: drafts.diagnostics.done(),
       };
@@ -200,11 +225,26 @@ class CompilerState {
       const now = this.#certificates.get(slot);
       if (now !== before) drafts.certificates.put(slot, now);
     }
+    for (const [slot, before] of this.#trust.take()) {
+      const now = this.#trust.get(slot);
+      if (now !== before) drafts.trust.put(slot, now);
+    }
+    const policies = new Set(this.#policies.update(view, touched).map(({ key }) => key));
+    this.#statePolicies(policies.union(this.#policyUses.take()), drafts);
+  }
+
+  #statePolicies(keys: ReadonlySet<string>, drafts: Drafts): void {
+    for (const key of keys) {
+      const decision = this.#policies.get(key);
+      const context = { controllerName: this.#controllerName, scopes: this.#policyUses.of(key) };
+      drafts.statuses.put(key, decision && backendTlsPolicyStatus(decision, context));
+    }
   }
 
   #mergeGateway({ key, before, after }: ResultChange<CompiledGateway>, drafts: Drafts): void {
     if (before?.ours) {
       for (const slot of certificateParts(before.decision).keys()) this.#certificates.remove(slot);
+      for (const slot of gatewayTrust(before.decision).keys()) this.#trust.remove(slot);
     }
     drafts.diagnostics.put(key, after?.ours === false ? after.diagnostic : undefined);
     if (before?.ours) this.#contexts.delete(before.point.scope);
@@ -219,6 +259,7 @@ class CompilerState {
     for (const [slot, material] of certificateParts(after.decision)) {
       this.#certificates.add(slot, material);
     }
+    for (const [slot, material] of gatewayTrust(after.decision)) this.#trust.add(slot, material);
     const { scope } = after.point;
     let assembly = this.#assemblies.get(scope);
     if (assembly === undefined) this.#assemblies.set(scope, assembly = new ScopeAssembly(scope));
@@ -234,6 +275,13 @@ class CompilerState {
     for (const scope of scopes) {
       const counted = this.#assemblies.get(scope)?.setRoute(old, now);
       if (counted) this.#contexts.delete(scope);
+    }
+    this.#policyUses.setRoute(old, now);
+    if (old !== undefined) { for (const slot of routeTrust(old).keys()) this.#trust.remove(slot); }
+    if (now !== undefined) {
+      for (const [slot, one] of routeTrust(now)) {
+        this.#trust.add(slot, one);
+      }
     }
     if (old !== undefined && old.served.size > 0) {
       for (const { endpoints } of old.backends) this.#backends.remove(endpoints);
@@ -291,6 +339,7 @@ interface Drafts {
   ports: Draft<readonly number[]>;
   endpoints: Draft<EndpointSet>;
   certificates: Draft<CertificateMaterial>;
+  trust: Draft<TrustMaterial>;
   statuses: Draft<DesiredStatus>;
   diagnostics: Draft<Diagnostic>;
 }

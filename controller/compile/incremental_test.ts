@@ -14,6 +14,9 @@ const kinds = arbitraryObjects();
 const anyObject = fc.oneof(
   // Routes are what everything else is there for.
   { weight: 3, arbitrary: kinds.HTTPRoute },
+  { weight: 1, arbitrary: kinds.ConfigMap },
+  { weight: 1, arbitrary: kinds.Service },
+  { weight: 1, arbitrary: kinds.BackendTLSPolicy },
   ...Object.values(kinds).map((arbitrary) => ({ weight: 1, arbitrary })),
 );
 
@@ -49,7 +52,7 @@ function apply(store: ObjectStore, { edits }: Step): void {
 
 Deno.test("IncrementalCompiler.compile() gives what compile() gives, after every step of any series", () => {
   const certificateCache: CertificateCache = new WeakMap();
-  const seen = { served: 0, statuses: 0, endpoints: 0, certificates: 0, diagnostics: 0 };
+  const seen = { served: 0, statuses: 0, endpoints: 0, certificates: 0, diagnostics: 0, trust: 0 };
   fc.assert(
     fc.property(beginning, fc.array(step, { maxLength: 12 }), (objects, steps) => {
       const store = new ObjectStore();
@@ -74,6 +77,7 @@ Deno.test("IncrementalCompiler.compile() gives what compile() gives, after every
         seen.statuses += full.statuses.size;
         seen.endpoints += full.endpoints.size;
         seen.certificates += full.certificates.size;
+        seen.trust += full.trust.size;
         seen.diagnostics += full.diagnostics.size;
       }
     }),

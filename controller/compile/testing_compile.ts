@@ -16,6 +16,7 @@ export function resultBytes(result: CompileResult): string {
     sorted(result.ports),
     sorted(result.endpoints),
     sorted(result.certificates),
+    sorted(result.trust),
     sorted(result.statuses),
     sorted(result.diagnostics),
   ]);

@@ -4,7 +4,9 @@
  */
 import fc from "fast-check";
 import {
+  type BackendTlsPolicy,
   type EndpointSlice,
+  type Gateway,
   GATEWAY_GROUP,
   type GatewayAddress,
   type Kind,
@@ -22,6 +24,9 @@ import {
 import { RedactedText } from "../publish/types.ts";
 
 type GrantTarget = ReferenceGrant["spec"]["to"][number];
+type PolicyTarget = BackendTlsPolicy["spec"]["targetRefs"][number];
+type Validation = BackendTlsPolicy["spec"]["validation"];
+type GatewayTls = NonNullable<Gateway["spec"]["tls"]>;
 type SlicePort = NonNullable<EndpointSlice["ports"]>[number];
 type LightEndpoint = LightBackend["spec"]["endpoints"][number];
 
@@ -110,6 +115,38 @@ const listener = (name: string) =>
     present({ ...rest, tls: rest.protocol === "HTTPS" ? tls : undefined })
   );
 
+const caRef = fc.record({
+  group: fc.constant(""),
+  kind: often("ConfigMap", "Service"),
+  name: fc.constantFrom("c1", "c2"),
+  namespace: fc.option(namespace, { nil: undefined, freq: 2 }),
+}).map(present);
+
+const clientValidation = fc.record({
+  caCertificateRefs: fc.array(caRef, { minLength: 1, maxLength: 2 }),
+  mode: pick<"AllowValidOnly" | "AllowInsecureFallback">("AllowValidOnly", "AllowInsecureFallback"),
+});
+
+const gatewayTls: fc.Arbitrary<GatewayTls> = fc.record({
+  frontend: optional(
+    fc.record({
+      default: fc.record({ validation: optional(clientValidation) }).map(present),
+      perPort: optional(
+        fc.record({ validation: optional(clientValidation) }).map(present)
+          .map((tls) => [{ port: 443, tls }]),
+      ),
+    }).map(present),
+  ),
+  backend: optional(fc.record({
+    clientCertificateRef: fc.record({
+      group: fc.constant(""),
+      kind: fc.constant("Secret"),
+      name: fc.constantFrom("t1", "t2"),
+      namespace: fc.option(namespace, { nil: undefined, freq: 2 }),
+    }).map(present),
+  })),
+}).map(present);
+
 const gateway: fc.Arbitrary<KubeObject> = fc.record({
   kind: fc.constant("Gateway" as const),
   meta: meta("Gateway", { names: ["g1", "g2"] }),
@@ -121,6 +158,7 @@ const gateway: fc.Arbitrary<KubeObject> = fc.record({
       type: "IPAddress",
       value: "192.0.2.1",
     }]),
+    tls: optional(gatewayTls),
   }).map(present),
 });
 
@@ -198,7 +236,7 @@ const referenceGrant: fc.Arbitrary<KubeObject> = fc.record({
     to: pick<GrantTarget[]>(
       [{ group: "", kind: "Service" }, { group: "", kind: "Secret" }],
       [{ group: "", kind: "Service", name: "s1" }],
-      [{ group: LIGHT_GROUP, kind: "LightBackend" }],
+      [{ group: LIGHT_GROUP, kind: "LightBackend" }, { group: "", kind: "ConfigMap" }],
     ),
   }),
 });
@@ -212,6 +250,36 @@ const service: fc.Arbitrary<KubeObject> = fc.record({
       [{ port: 80, protocol: "TCP" }],
       [{ name: "p", port: 80, protocol: "TCP" }, { name: "q", port: 81, protocol: "TCP" }],
       [{ port: 80, protocol: "TCP", appProtocol: "unknown" }],
+      [{ port: 80, protocol: "TCP", appProtocol: "https" }],
+    ),
+  }),
+});
+
+const backendTlsPolicy: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("BackendTLSPolicy" as const),
+  meta: meta("BackendTLSPolicy", { names: ["p1", "p2", "p3"] }),
+  spec: fc.record({
+    targetRefs: pick<PolicyTarget[]>(
+      [{ group: "", kind: "Service", name: "s1" }],
+      [{ group: "", kind: "Service", name: "s1", sectionName: "p" }],
+      [{ group: "", kind: "Service", name: "s2" }, { group: "", kind: "Service", name: "s1" }],
+      [{ group: LIGHT_GROUP, kind: "LightBackend", name: "s1" }],
+    ),
+    validation: pick<Validation>(
+      {
+        hostname: "a.example.com",
+        caCertificateRefs: [{ group: "", kind: "ConfigMap", name: "c1" }],
+      },
+      { hostname: "b.example.com", wellKnownCACertificates: "System" },
+      { hostname: "b.example.com", wellKnownCACertificates: "example.com/other" },
+      {
+        hostname: "a.example.com",
+        caCertificateRefs: [
+          { group: "", kind: "ConfigMap", name: "c1" },
+          { group: "", kind: "ConfigMap", name: "c2" },
+        ],
+        subjectAltNames: [{ type: "URI", uri: "spiffe://x/y" }],
+      },
     ),
   }),
 });
@@ -264,12 +332,15 @@ function secret(): fc.Arbitrary<KubeObject> {
   });
 }
 
-/** Nothing reads one yet: a change to it must change nothing. */
-const configMap: fc.Arbitrary<KubeObject> = fc.record({
-  kind: fc.constant("ConfigMap" as const),
-  meta: meta("ConfigMap", { names: ["c1"] }),
-  data: fc.constantFrom(new Map([["ca.crt", "one"]]), new Map([["ca.crt", "two"]])),
-});
+function configMap(): fc.Arbitrary<KubeObject> {
+  return fc.record({
+    kind: fc.constant("ConfigMap" as const),
+    meta: meta("ConfigMap", { names: ["c1", "c2"] }),
+    data: fc.constantFrom("example.crt", "example.crt", "other.crt", "other.crt", "").map((file) =>
+      new Map([["ca.crt", file === "" ? "nothing" : tlsFile(file)]])
+    ),
+  });
+}
 
 const namespaceObject: fc.Arbitrary<KubeObject> = fc.record({
   kind: fc.constant("Namespace" as const),
@@ -299,11 +370,12 @@ export function arbitraryObjects(): { [K in keyof ObjectByKind]: fc.Arbitrary<Ku
     GatewayClass: gatewayClass,
     Gateway: gateway,
     HTTPRoute: httpRoute,
+    BackendTLSPolicy: backendTlsPolicy,
     ReferenceGrant: referenceGrant,
     Service: service,
     EndpointSlice: endpointSlice,
     Secret: secret(),
-    ConfigMap: configMap,
+    ConfigMap: configMap(),
     Namespace: namespaceObject,
     LightBackend: lightBackend,
   };

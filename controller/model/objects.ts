@@ -82,6 +82,26 @@ export interface GatewayAddress {
   value?: string;
 }
 
+/** An object with certificates of authorities. */
+export interface CaRef {
+  group: string;
+  kind: string;
+  name: string;
+  /** Only where references may leave their namespace. */
+  namespace?: string;
+}
+
+export interface FrontendValidation {
+  caCertificateRefs: CaRef[];
+  mode: "AllowValidOnly" | "AllowInsecureFallback";
+}
+
+/** What HTTPS listeners ask of clients; a port's own entry takes the place of the default. */
+export interface FrontendTls {
+  default: { validation?: FrontendValidation };
+  perPort?: { port: number; tls: { validation?: FrontendValidation } }[];
+}
+
 export interface Gateway {
   kind: "Gateway";
   meta: ObjectMeta;
@@ -90,7 +110,7 @@ export interface Gateway {
     listeners: GatewayListener[];
     addresses?: GatewayAddress[];
     infrastructure?: { labels?: Labels; annotations?: Labels; parametersRef?: ParametersRef };
-    tls?: { frontend?: Json; backend?: Json };
+    tls?: { frontend?: FrontendTls; backend?: { clientCertificateRef?: SecretRef } };
     allowedListeners?: Json;
   };
 }
@@ -233,6 +253,37 @@ export interface ReferenceGrant {
   };
 }
 
+/** A Service, or one port of it by name, in the policy's own namespace. */
+export interface PolicyTarget {
+  group: string;
+  kind: string;
+  name: string;
+  sectionName?: string;
+}
+
+export interface SubjectAltNameSpec {
+  type: "Hostname" | "URI";
+  /** The one that `type` names. */
+  hostname?: string;
+  uri?: string;
+}
+
+export interface BackendTlsPolicy {
+  kind: "BackendTLSPolicy";
+  meta: ObjectMeta;
+  spec: {
+    targetRefs: PolicyTarget[];
+    validation: {
+      /** Either these or `wellKnownCACertificates`. */
+      caCertificateRefs?: CaRef[];
+      wellKnownCACertificates?: string;
+      hostname: string;
+      subjectAltNames?: SubjectAltNameSpec[];
+    };
+    options?: Labels;
+  };
+}
+
 export interface ServicePort {
   name?: string;
   port: number;
@@ -298,6 +349,7 @@ export interface ObjectByKind {
   GatewayClass: GatewayClass;
   Gateway: Gateway;
   HTTPRoute: HttpRoute;
+  BackendTLSPolicy: BackendTlsPolicy;
   ReferenceGrant: ReferenceGrant;
   Service: Service;
   EndpointSlice: EndpointSlice;

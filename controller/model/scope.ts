@@ -1,16 +1,23 @@
 /** What one route and one Gateway put into a Gateway's snapshot: listeners, routes and clusters. */
-import { httpRouteId, listenerId } from "../../shared/snapshot/ids.ts";
+import { httpRouteId, listenerId, upstreamId } from "../../shared/snapshot/ids.ts";
 import type {
   ClusterResource,
   HttpRouteResource,
   ListenerResource,
   Resource,
+  UpstreamResource,
 } from "../../shared/snapshot/schema.ts";
+import type { SnapshotFeature } from "../../shared/snapshot/features.ts";
 import type { ResolvedBackend } from "../attach/backends.ts";
 import type { GatewayDecision } from "../attach/gateways.ts";
 import type { ListenerDecision } from "../attach/listeners.ts";
 import { type RouteDecision, ruleReferences } from "../attach/routes.ts";
-import type { CertificateMaterial, ScopeContent, SourceObject } from "../publish/types.ts";
+import type {
+  CertificateMaterial,
+  ScopeContent,
+  SourceObject,
+  TrustMaterial,
+} from "../publish/types.ts";
 import { httpRouteResource } from "./http.ts";
 import { keyOf, type KubeObject } from "./objects.ts";
 
@@ -27,6 +34,8 @@ export interface RouteParts {
   source: SourceObject;
   /** The backends that can be talked to. */
   backends: readonly ResolvedBackend[];
+  /** Keys of the policies about its backends. */
+  policies: readonly string[];
   /** Scope → the resource there; only where a served listener accepted the route. */
   served: ReadonlyMap<string, HttpRouteResource>;
   /** Scope → every listener that accepted it, served or not. */
@@ -48,10 +57,15 @@ export function routeParts(decision: RouteDecision): RouteParts {
       if (usable) put(served, gateway.scope, name);
     }
   }
+  const references = rules.flatMap(ruleReferences);
+  const policies = references.flatMap((decision) =>
+    "policies" in decision ? decision.policies : []
+  );
   return {
     id: httpRouteId(route.meta.namespace, route.meta.name),
     source: sourceOf(route),
-    backends: rules.flatMap(ruleReferences).flatMap((decision) => decision.ok ? [decision] : []),
+    backends: references.flatMap((decision) => decision.ok ? [decision] : []),
+    policies: [...new Set(policies)],
     served: new Map(
       [...served].map(([scope, names]) => [scope, httpRouteResource(decision, names)]),
     ),
@@ -59,8 +73,9 @@ export function routeParts(decision: RouteDecision): RouteParts {
   };
 }
 
-/** The served listeners of a Gateway, by resource id. */
-export function listenerParts({ gateway, listeners }: GatewayDecision): Map<string, Sourced> {
+/** What a Gateway itself puts into its snapshot, by resource id: its served listeners first. */
+export function gatewayParts(decision: GatewayDecision): Map<string, Sourced> {
+  const { gateway, listeners } = decision;
   const { namespace, name } = gateway.meta;
   const parts = new Map<string, Sourced>();
   for (const listener of listeners) {
@@ -68,7 +83,22 @@ export function listenerParts({ gateway, listeners }: GatewayDecision): Map<stri
     if (resource === undefined) continue;
     parts.set(listenerId(namespace, name, resource.name), { resource, source: sourceOf(gateway) });
   }
+  const upstream = upstreamResource(decision);
+  if (upstream !== undefined) {
+    parts.set(upstreamId(namespace, name), { resource: upstream, source: sourceOf(gateway) });
+  }
   return parts;
+}
+
+function upstreamResource({ clientCertificate }: GatewayDecision): UpstreamResource | undefined {
+  if (clientCertificate === undefined) return undefined;
+  const { resolvedRefs, material } = clientCertificate;
+  const requires: SnapshotFeature[] = ["clientCertificate"];
+  if (material !== undefined) {
+    return { kind: "upstream", requires, clientCertificate: material.slot };
+  }
+  const error = resolvedRefs.ok ? "InvalidClientCertificateRef" : resolvedRefs.reason;
+  return { kind: "upstream", requires, error };
 }
 
 /** The ports that the served listeners of a Gateway declare, sorted. */
@@ -77,9 +107,13 @@ export function listenerPorts({ listeners }: GatewayDecision): readonly number[]
   return [...new Set(ports)].sort((a, b) => a - b);
 }
 
-/** The certificates that the served listeners of a Gateway use, by slot. */
-export function certificateParts({ listeners }: GatewayDecision): Map<string, CertificateMaterial> {
+/** The certificates that a Gateway shows to clients and to backends, by slot. */
+export function certificateParts(
+  { listeners, clientCertificate }: GatewayDecision,
+): Map<string, CertificateMaterial> {
   const parts = new Map<string, CertificateMaterial>();
+  const own = clientCertificate?.material;
+  if (own !== undefined) parts.set(own.slot, own);
   for (const { usable, certificates } of listeners) {
     if (!usable) continue;
     for (const entry of certificates) {
@@ -89,14 +123,36 @@ export function certificateParts({ listeners }: GatewayDecision): Map<string, Ce
   return parts;
 }
 
-/** A backend as the snapshot holds it. */
+/** The authorities that clients of a Gateway's served listeners are checked against, by slot. */
+export function gatewayTrust({ listeners }: GatewayDecision): Map<string, TrustMaterial> {
+  return bySlot(
+    listeners.flatMap(({ usable, clientValidation }) =>
+      usable ? clientValidation?.trust ?? [] : []
+    ),
+  );
+}
+
+/** The authorities that the backends of a served route are checked against, by slot. */
+export function routeTrust({ served, backends }: RouteParts): Map<string, TrustMaterial> {
+  return bySlot(served.size === 0 ? [] : backends.flatMap(({ secured }) => secured?.trust ?? []));
+}
+
+function bySlot(materials: readonly TrustMaterial[]): Map<string, TrustMaterial> {
+  return new Map(materials.map((material) => [material.slot, material]));
+}
+
+/** A backend as the snapshot holds it; it says for which object it is as it is. */
 export function clusterPart(backend: ResolvedBackend): Sourced {
-  const { source, endpoints, protocol } = backend;
-  const resource: ClusterResource = { kind: "cluster", endpoints, protocol };
-  return {
-    resource,
-    source: sourceOf(source.kind === "Service" ? source.service : source.backend),
-  };
+  const { source, endpoints, protocol, secured } = backend;
+  const object = source.kind === "Service" ? source.service : source.backend;
+  if (secured === undefined) {
+    const resource: ClusterResource = { kind: "cluster", endpoints, protocol };
+    return { resource, source: sourceOf(object) };
+  }
+  const requires: SnapshotFeature[] = ["backendTls"];
+  const { settings: tls, policy } = secured;
+  const resource: ClusterResource = { kind: "cluster", requires, endpoints, protocol, tls };
+  return { resource, source: sourceOf(policy) };
 }
 
 /** The content of a Gateway's scope; there even without listeners or routes. */
@@ -104,7 +160,7 @@ export function scopeContent(
   decision: GatewayDecision,
   routes: readonly RouteParts[],
 ): ScopeContent {
-  const parts = listenerParts(decision);
+  const parts = gatewayParts(decision);
   for (const { id, source, backends, served } of routes) {
     const resource = served.get(decision.scope);
     if (resource === undefined) continue;
@@ -119,14 +175,31 @@ export function scopeContent(
 
 /** A listener as the snapshot holds it; undefined when it is not served. */
 function listenerResource(decision: ListenerDecision): ListenerResource | undefined {
-  const { listener, hostname, certificates, usable } = decision;
+  const { listener, hostname, certificates, clientValidation, usable } = decision;
   const { name, port } = listener;
   if (!usable) return undefined;
   if (listener.protocol !== "HTTPS") {
     return { kind: "listener", name, port, protocol: "HTTP", hostname };
   }
   const slots = certificates.flatMap((entry) => entry.ok ? [entry.material.slot] : []);
-  return { kind: "listener", name, port, protocol: "HTTPS", hostname, certificates: slots };
+  const resource: ListenerResource = {
+    kind: "listener",
+    name,
+    port,
+    protocol: "HTTPS",
+    hostname,
+    certificates: slots,
+  };
+  if (clientValidation === undefined) return resource;
+  const requires: SnapshotFeature[] = ["clientValidation"];
+  return {
+    ...resource,
+    requires,
+    clientValidation: {
+      trust: clientValidation.trust.map(({ slot }) => slot),
+      mode: clientValidation.mode === "AllowValidOnly" ? "require" : "request",
+    },
+  };
 }
 
 function sourceOf(object: KubeObject): SourceObject {

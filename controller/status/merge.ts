@@ -5,6 +5,7 @@
  */
 import type { Condition, DesiredCondition } from "./conditions.ts";
 import type { DesiredStatus } from "./desired.ts";
+import { MAX_ANCESTORS, type PolicyAncestorStatus } from "./backend_tls_policy.ts";
 import type { HttpRouteStatus, RouteParentStatus } from "./http_route.ts";
 
 /** A status as it is stored: ours and whatever others put there. */
@@ -12,6 +13,7 @@ export interface StoredStatus {
   conditions?: readonly Condition[];
   listeners?: readonly StoredListener[];
   parents?: readonly StoredParent[];
+  ancestors?: readonly StoredAncestor[];
   readonly [member: string]: unknown;
 }
 
@@ -24,6 +26,13 @@ export interface StoredListener {
 export interface StoredParent {
   controllerName: string;
   parentRef: RouteParentStatus["parentRef"];
+  conditions?: readonly Condition[];
+  readonly [member: string]: unknown;
+}
+
+export interface StoredAncestor {
+  controllerName: string;
+  ancestorRef: PolicyAncestorStatus["ancestorRef"];
   conditions?: readonly Condition[];
   readonly [member: string]: unknown;
 }
@@ -73,7 +82,41 @@ function merge(
       };
     case "HTTPRoute":
       return { ...previous, parents: mergeParents(previous.parents ?? [], desired, options) };
+    case "BackendTLSPolicy":
+      return {
+        ...previous,
+        ancestors: mergeAncestors(previous.ancestors ?? [], desired.ancestors, options),
+      };
   }
+}
+
+/** As with parents; and a full list takes no more (PolicyStatus.ancestors). */
+function mergeAncestors(
+  previous: readonly StoredAncestor[],
+  desired: readonly PolicyAncestorStatus[],
+  options: MergeOptions,
+): StoredAncestor[] {
+  const wanted = [...desired];
+  const merged: StoredAncestor[] = [];
+  const write = (ancestor: PolicyAncestorStatus, known: StoredAncestor | undefined) =>
+    merged.push({
+      ...known,
+      ...ancestor,
+      conditions: mergeConditions(known?.conditions, ancestor.conditions, options),
+    });
+  for (const entry of previous) {
+    if (entry.controllerName !== options.controllerName) {
+      merged.push(entry);
+      continue;
+    }
+    const index = wanted.findIndex(({ ancestorRef }) => sameJson(ancestorRef, entry.ancestorRef));
+    const [ancestor] = index < 0 ? [] : wanted.splice(index, 1);
+    if (ancestor !== undefined) write(ancestor, entry);
+  }
+  for (const ancestor of wanted) {
+    if (merged.length < MAX_ANCESTORS) write(ancestor, undefined);
+  }
+  return merged;
 }
 
 /** Entries of ours that nothing wants any more go; others keep their place. */

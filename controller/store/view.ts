@@ -1,6 +1,7 @@
 /** The frozen read side of the store: every compile sees one consistent state. */
 import { ResourceMap } from "../../shared/snapshot/resource_map.ts";
 import {
+  type BackendTlsPolicy,
   type EndpointSlice,
   keyOf,
   type Kind,
@@ -10,7 +11,7 @@ import {
   objectKey,
   type ReferenceGrant,
 } from "../model/objects.ts";
-import { grantNamespace, Group, sliceService } from "./group.ts";
+import { grantNamespace, Group, policyServices, sliceService } from "./group.ts";
 
 /** Everything that compile reads. Immutable. */
 export interface ClusterView {
@@ -22,6 +23,8 @@ export interface ClusterView {
   slicesOf(namespace: string, service: string): readonly EndpointSlice[];
   /** ReferenceGrants in a namespace, by name. */
   grantsIn(namespace: string): readonly ReferenceGrant[];
+  /** BackendTLSPolicies with a target that is the Service or a port of it, by name. */
+  policiesOf(namespace: string, service: string): readonly BackendTlsPolicy[];
   /** Labels of a namespace; undefined when it is not there. */
   namespaceLabels(namespace: string): Labels | undefined;
 }
@@ -53,6 +56,7 @@ interface ViewParts {
   kinds: ReadonlyMap<string, KindIndex>;
   slices: Group<EndpointSlice>;
   grants: Group<ReferenceGrant>;
+  policies: Group<BackendTlsPolicy>;
 }
 
 const NOTHING = new KindIndex(ResourceMap.from<KubeObject>([]));
@@ -70,6 +74,7 @@ export class StoredView implements ClusterView {
     kinds: new Map(),
     slices: new Group(sliceService),
     grants: new Group(grantNamespace),
+    policies: new Group(policyServices),
   });
 
   /** The view after changes, one per object; the receiver stays as it is. */
@@ -96,6 +101,7 @@ export class StoredView implements ClusterView {
       kinds,
       slices: this.#parts.slices.with(ofKind(changes, isSlice)),
       grants: this.#parts.grants.with(ofKind(changes, isGrant)),
+      policies: this.#parts.policies.with(ofKind(changes, isPolicy)),
     });
   }
 
@@ -141,6 +147,10 @@ export class StoredView implements ClusterView {
     return this.#parts.grants.of(namespace);
   }
 
+  policiesOf(namespace: string, service: string): readonly BackendTlsPolicy[] {
+    return this.#parts.policies.of(`${namespace}/${service}`);
+  }
+
   namespaceLabels(namespace: string): Labels | undefined {
     return this.get("Namespace", "", namespace)?.meta.labels;
   }
@@ -164,6 +174,10 @@ function isSlice(object: KubeObject): object is EndpointSlice {
 
 function isGrant(object: KubeObject): object is ReferenceGrant {
   return object.kind === "ReferenceGrant";
+}
+
+function isPolicy(object: KubeObject): object is BackendTlsPolicy {
+  return object.kind === "BackendTLSPolicy";
 }
 
 function ofKind<T extends KubeObject>(

@@ -5,7 +5,14 @@
  */
 
 /** Every name that this build understands. */
-export const SNAPSHOT_FEATURES = ["cors", "mirror", "retry"] as const;
+export const SNAPSHOT_FEATURES = [
+  "backendTls",
+  "clientCertificate",
+  "clientValidation",
+  "cors",
+  "mirror",
+  "retry",
+] as const;
 
 /** One of {@linkcode SNAPSHOT_FEATURES}. */
 export type SnapshotFeature = typeof SNAPSHOT_FEATURES[number];

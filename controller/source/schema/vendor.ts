@@ -10,7 +10,13 @@
 import { parse } from "@std/yaml";
 import { asRecord } from "../decode/decoder.ts";
 
-const KINDS = ["gatewayclasses", "gateways", "httproutes", "referencegrants"];
+const KINDS = [
+  "backendtlspolicies",
+  "gatewayclasses",
+  "gateways",
+  "httproutes",
+  "referencegrants",
+];
 const GROUP = "gateway.networking.k8s.io";
 
 /** The schema without descriptions. A property that is called `description` stays. */
