@@ -15,7 +15,13 @@ export const BUNDLE_VERSION = "v1.7.0";
 const CORE = ["Gateway", "HTTPRoute", "ReferenceGrant"];
 
 const EXTENDED = [
+  "BackendTLSPolicy",
+  "BackendTLSPolicySANValidation",
+  "GatewayBackendClientCertificate",
+  "GatewayFrontendClientCertificateValidation",
+  "GatewayFrontendClientCertificateValidationInsecureFallback",
   "GatewayHTTPListenerIsolation",
+  "GatewayHTTPSListenerDetectMisdirectedRequests",
   "GatewayPort8080",
   "GatewayRouteHostnameIntersectionPrecedence",
   "HTTPRoute303RedirectStatusCode",

@@ -1,6 +1,7 @@
 /**
  * The reasons that Gateway API v1.7.0 knows for the conditions of the kinds that are served
- * (apis/v1/gatewayclass_types.go, gateway_types.go, shared_types.go), against what the golden cases
+ * (apis/v1/gatewayclass_types.go, gateway_types.go, shared_types.go, policy_types.go,
+ * backendtlspolicy_types.go), against what the golden cases
  * show. A reason is either shown by a case or named below with why it cannot come up.
  */
 import { assert, assertEquals } from "@std/assert";
@@ -81,10 +82,13 @@ const REASONS: Readonly<Record<string, Readonly<Record<string, readonly string[]
     ],
     PartiallyInvalid: ["UnsupportedValue"],
   },
+  policy: {
+    Accepted: ["Accepted", "Conflicted", "Invalid", "TargetNotFound", "NoValidCACertificate"],
+    ResolvedRefs: ["ResolvedRefs", "InvalidCACertificateRef", "InvalidKind"],
+  },
 };
 
 const DECIDED = "a decision is made before a status is written";
-const CLIENT_CERTIFICATES = "client certificates are refused with UnsupportedValue";
 const ADDRESSES = "addresses cannot be asked for, and are refused with AddressNotUsable";
 
 /** `<part> <condition> <reason>` → why no case can show it. */
@@ -97,18 +101,14 @@ const CANNOT_COME_UP: Readonly<Record<string, string>> = {
   "Gateway Accepted NotReconciled": "deprecated with Scheduled",
   "Gateway Accepted Invalid": "the more exact reasons are given",
   "Gateway Programmed AddressNotAssigned": ADDRESSES,
-  "Gateway ResolvedRefs RefNotPermitted": "tls.backend is not read yet",
-  "Gateway ResolvedRefs InvalidClientCertificateRef": "tls.backend is not read yet",
   "Gateway AddressesAssigned AddressesAssigned": ADDRESSES,
   "Gateway AddressesAssigned PartiallyAssigned": ADDRESSES,
   "Gateway AddressesAssigned NotAssigned": ADDRESSES,
-  "Gateway InsecureFrontendValidationMode ConfigurationChanged": CLIENT_CERTIFICATES,
   "listener Accepted PortUnavailable": "a fleet maps ports; when none is left it is NoResources",
-  "listener Accepted NoValidCACertificate": CLIENT_CERTIFICATES,
   "listener Accepted Pending": DECIDED,
-  "listener ResolvedRefs InvalidCACertificateRef": CLIENT_CERTIFICATES,
-  "listener ResolvedRefs InvalidCACertificateKind": CLIENT_CERTIFICATES,
+  "listener Accepted UnsupportedValue": "every value that the schema admits is served",
   "route Accepted Pending": DECIDED,
+  "policy Accepted TargetNotFound": "a policy without its target has no Gateway to say so for",
 };
 
 /** Where other conditions than the spec's own reason lists allow are told, and why. */
@@ -128,6 +128,7 @@ interface Status extends Conditioned {
   kind: string;
   listeners?: Conditioned[];
   parents?: Conditioned[];
+  ancestors?: Conditioned[];
 }
 
 function* statusFiles(at: URL): Generator<URL> {
@@ -149,6 +150,7 @@ function shownReasons(): Set<string> {
     };
     for (const status of Object.values(statuses)) {
       add(status.kind, status);
+      for (const ancestor of status.ancestors ?? []) add("policy", ancestor);
       for (const listener of status.listeners ?? []) add("listener", listener);
       for (const parent of status.parents ?? []) add("route", parent);
     }

@@ -6,6 +6,7 @@
 import type { Condition, DesiredCondition } from "./conditions.ts";
 import type { DesiredStatus } from "./desired.ts";
 import { MAX_ANCESTORS, type PolicyAncestorStatus } from "./backend_tls_policy.ts";
+import { CERTIFICATE_EXPIRED } from "./gateway.ts";
 import type { HttpRouteStatus, RouteParentStatus } from "./http_route.ts";
 
 /** A status as it is stored: ours and whatever others put there. */
@@ -146,6 +147,14 @@ function mergeParents(
   return merged;
 }
 
+/** Ours, and only there while they are true; any other type that we do not set is somebody's. */
+const TRANSIENT: ReadonlySet<string> = new Set([
+  "InsecureFrontendValidationMode",
+  "OverlappingTLSConfig",
+  "PartiallyInvalid",
+  CERTIFICATE_EXPIRED,
+]);
+
 /** Keeps foreign types; keeps the time of a condition whose `status` is the same. */
 function mergeConditions(
   previous: readonly Condition[] | undefined,
@@ -162,7 +171,7 @@ function mergeConditions(
   const types = new Set(desired.map(({ type }) => type));
   const known = new Map((previous ?? []).map((condition) => [condition.type, condition]));
   const kept = (previous ?? []).flatMap((condition) => {
-    if (!types.has(condition.type)) return [condition];
+    if (!types.has(condition.type)) return TRANSIENT.has(condition.type) ? [] : [condition];
     const next = desired.find(({ type }) => type === condition.type);
     return next === undefined ? [] : [stamp(next, condition)];
   });

@@ -87,7 +87,7 @@ Deno.test("crdVersions() of a kind have one schema", () => {
     const known = texts.get(kind) ?? new Set();
     texts.set(kind, known.add(JSON.stringify(schema)));
   }
-  assertEquals([...texts.values()].map(({ size }) => size), [1, 1, 1, 1, 1]);
+  assertEquals([...texts].filter(([, { size }]) => size !== 1).map(([kind]) => kind), []);
 });
 
 Deno.test("crds/ holds the standard channel of bundle v1.7.0", () => {
@@ -98,7 +98,7 @@ Deno.test("crds/ holds the standard channel of bundle v1.7.0", () => {
       annotations[`${GATEWAY}/bundle-version`],
       annotations[`${GATEWAY}/channel`],
     ]);
-  assertEquals(bundles, Array(4).fill(["v1.7.0", "standard"]));
+  assertEquals(bundles, bundles.map(() => ["v1.7.0", "standard"]));
 });
 
 Deno.test("CrdSet fills in nested defaults before it validates, as an API server does", () => {
