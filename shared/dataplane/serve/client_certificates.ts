@@ -8,6 +8,7 @@
  * when one of them issued it; anything longer has to come with a full handshake.
  */
 import { X509Certificate } from "node:crypto";
+import { certificateExtension, derHex } from "../upstream/certificate_extensions.ts";
 import type { Authorities } from "../upstream/trust_bundles.ts";
 
 /** What a handshake showed. */
@@ -22,8 +23,9 @@ export interface ShownCertificate {
 
 /** Certificates that are remembered; the oldest goes first. */
 const MAX_VERIFIED = 10_000;
-/** Extended key usage of clients (RFC 5280 §4.2.1.12), and any. */
-const CLIENT_USES = ["1.3.6.1.5.5.7.3.2", "2.5.29.37.0"];
+/** 2.5.29.37 (RFC 5280 §4.2.1.12), and the use that clients need: 1.3.6.1.5.5.7.3.2. */
+const EXTENDED_KEY_USAGE = "551d25";
+const CLIENT_AUTHENTICATION = "2b06010505070302";
 const PEM = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
 export class VerifiedClients {
@@ -71,14 +73,22 @@ function issuedByOneOf(
   { certificates }: Authorities,
   { certificate, now }: { certificate: X509Certificate; now: number },
 ): boolean {
-  const uses = certificate.keyUsage;
-  if (uses !== undefined && !uses.some((use) => CLIENT_USES.includes(use))) return false;
-  if (!isValid(certificate, now)) return false;
+  if (!isForClients(certificate) || !isValid(certificate, now)) return false;
   return certificates.flatMap((pem) => pem.match(PEM) ?? []).some((pem) => {
     const issuer = read(pem);
     return issuer !== undefined && issuer.ca && isValid(issuer, now) &&
       certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
   });
+}
+
+/** Without the extension a certificate is for every use. */
+function isForClients({ raw }: X509Certificate): boolean {
+  try {
+    const uses = certificateExtension(raw, EXTENDED_KEY_USAGE);
+    return uses === undefined || uses.some((use) => derHex(use) === CLIENT_AUTHENTICATION);
+  } catch {
+    return false;
+  }
 }
 
 function isValid({ validFrom, validTo }: X509Certificate, now: number): boolean {

@@ -2,7 +2,6 @@
  * Accepts TLS connections on one socket. The certificate is looked up per handshake, so that
  * certificates and listeners come and go without touching the socket.
  */
-import { Buffer } from "node:buffer";
 import { createServer } from "node:tls";
 import type { SecureContext, TLSSocket } from "node:tls";
 import type { ShownCertificate } from "./client_certificates.ts";
@@ -175,9 +174,9 @@ export function listenTls(options: TlsServerOptions): Promise<BoundTls> {
 
 function shownBy(socket: TLSSocket): ShownCertificate {
   // Without a certificate the object is empty, whatever its type says.
-  const { raw } = socket.getPeerCertificate();
+  const raw: unknown = socket.getPeerCertificate().raw;
   return {
-    certificate: Buffer.isBuffer(raw) ? raw : undefined,
+    certificate: raw instanceof Uint8Array ? raw : undefined,
     authorized: socket.authorized,
     resumed: socket.isSessionReused(),
   };

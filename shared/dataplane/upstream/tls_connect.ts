@@ -1,5 +1,4 @@
 /** Opens a TLS connection to an endpoint and makes sure of who answers. */
-import { Buffer } from "node:buffer";
 import { connect, type TLSSocket } from "node:tls";
 import type { UpstreamConn } from "./connect.ts";
 import { UpstreamError } from "./errors.ts";
@@ -90,14 +89,16 @@ function problemOf(
   { address, port, profile, protocol }: TlsTarget,
 ): UpstreamError | undefined {
   const where = `${address}:${port}`;
-  // A resumed session was verified under who knows which authorities.
+  // A session would have been verified under who knows which authorities; none is ever offered.
   if (!socket.authorized || socket.isSessionReused()) {
     return new UpstreamError("tls_identity", `${where}: its certificate was not verified`, {
       unprocessed: true,
     });
   }
-  const { raw } = socket.getPeerCertificate();
-  const problem = Buffer.isBuffer(raw) ? identityProblem(raw, profile) : "it showed no certificate";
+  const raw: unknown = socket.getPeerCertificate().raw;
+  const problem = raw instanceof Uint8Array
+    ? identityProblem(raw, profile)
+    : "it showed no certificate";
   if (problem !== undefined) {
     return new UpstreamError("tls_identity", `${where}: ${problem}`, { unprocessed: true });
   }
