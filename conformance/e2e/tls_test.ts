@@ -4,6 +4,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { stringify } from "@std/yaml";
+import { loadSettings } from "../../shared/config/load.ts";
 import { startTlsOrigin } from "../../shared/dataplane/upstream/testing_tls_origin.ts";
 import type { SelfSigned } from "../../shared/secrets/self_signed.ts";
 import { testAuthority } from "../../shared/secrets/testing_authority.ts";
@@ -119,8 +120,8 @@ async function secured(
   }
 }
 
-for (const bus of ["nats", "file"] as const) {
-  Deno.test(`TLS to backends and from clients holds through the stack (${bus})`, async () => {
+for (const [bus, workers] of [["nats", 1], ["file", 2]] as const) {
+  Deno.test(`TLS to backends and from clients holds through the stack (${bus}, ${workers} workers)`, async () => {
     const ours = await testAuthority("ours");
     const theirs = await testAuthority("theirs");
     const identity = await ours.issue({ dns: ["abc.example.com"] });
@@ -131,6 +132,7 @@ for (const bus of ["nats", "file"] as const) {
     try {
       await withGateway({
         bus,
+        settings: { ...loadSettings({ env: { get: () => undefined } }), workers },
         files: {
           gateway: GATEWAY,
           route: ROUTE,

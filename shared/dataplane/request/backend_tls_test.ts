@@ -60,6 +60,7 @@ Deno.test("a backend that cannot prove its name gets no byte of the request: 502
     assertEquals(await outcome(core), [502, "upstream_tls_identity"]);
     assertEquals(origin.requests, []);
     assertEquals(core.client.connections(), 0);
+    assertEquals([...core.stats.upstreamErrors], [["tls_identity", 1]]);
   }, { core: { tls } });
 });
 

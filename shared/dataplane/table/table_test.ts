@@ -1,19 +1,17 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import type {
-  BackendTls,
   HttpMatch,
   HttpRouteResource,
   ListenerResource,
   Resource,
-  UpstreamResource,
 } from "../../snapshot/schema.ts";
 import { compileTable } from "./compile.ts";
 import { describeCandidate, explain } from "./explain.ts";
 import { linearRoute } from "./linear.ts";
 import { comparePrecedence } from "./precedence.ts";
 import { TableError } from "./table_error.ts";
-import type { Decision, PortTable, RouteRequest, RouteTable, TableTls } from "./types.ts";
+import type { Decision, PortTable, RouteRequest, RouteTable } from "./types.ts";
 
 function listener(name: string, hostname = "", port = 80): [string, ListenerResource] {
   return [`listener/ns/gw/${name}`, { kind: "listener", name, port, protocol: "HTTP", hostname }];
@@ -359,63 +357,6 @@ Deno.test("compileTable() with the table before it and what changed gives the sa
     }),
     { numRuns: 300 },
   );
-});
-
-Deno.test("compileTable() keeps up with what secures clusters, and names what it takes", () => {
-  const [id, resource] = route("r", [[prefix("/")]]);
-  const filters = [{ type: "mirror" as const, cluster: "cluster/ns/x/443" }];
-  const backends = [{ weight: 1, cluster: "cluster/ns/x/443" }];
-  const rules = resource.rules.map((rule) => ({ ...rule, filters, backends }));
-  const cluster = (tls?: BackendTls): [string, Resource] => ["cluster/ns/x/443", {
-    kind: "cluster",
-    endpoints: "ns/x/443",
-    protocol: "http1",
-    ...(tls === undefined ? {} : { tls }),
-  }];
-  const upstream = (of: Omit<UpstreamResource, "kind">): [string, Resource] => [
-    "upstream/ns/gw",
-    { kind: "upstream", ...of },
-  ];
-  const tls: BackendTls = { serverName: "a.example.com", trust: ["ca/ns/a"] };
-  const base: [string, Resource][] = [listener("http"), [id, { ...resource, rules }]];
-  const failing = upstream({ error: "No" });
-  const steps: { put: [string, Resource][]; expect: unknown[] }[] = [
-    { put: [cluster()], expect: ["", undefined, [], []] },
-    { put: [cluster(tls)], expect: ["", "a.example.com ", ["ca/ns/a"], []] },
-    {
-      put: [cluster(tls), upstream({ clientCertificate: "cert/ns/c" })],
-      expect: ["", "a.example.com cert/ns/c", ["ca/ns/a"], ["cert/ns/c"]],
-    },
-    // Fails closed: neither requests nor copies of them go out.
-    { put: [cluster(tls), failing], expect: ["No", undefined, ["ca/ns/a"], []] },
-    { put: [cluster(), failing], expect: ["", undefined, [], []] },
-    { put: [cluster({ serverName: "b" })], expect: ["", "b ", [], []] },
-  ];
-  let previous: RouteTable | undefined;
-  let before = new Map<string, Resource>();
-  for (const { put, expect } of steps) {
-    const resources = new Map([...base, ...put]);
-    const changed = new Set(
-      [...before.keys(), ...resources.keys()].filter((id) => before.get(id) !== resources.get(id)),
-    );
-    const input = { scope: "gateway/ns/gw", version: 1, digest: "", resources };
-    for (const table of [compileTable(input), compileTable({ ...input, changed }, previous)]) {
-      const decision = table.ports.get(80)?.route(request({}));
-      assert(decision?.kind === "route");
-      const [backend] = decision.candidate.rule.backends;
-      const [mirror] = decision.candidate.rule.mirrors;
-      const shown = (one: TableTls | null | undefined) =>
-        one ? `${one.serverName} ${one.clientCertificate}` : undefined;
-      assertEquals(
-        [backend?.error, shown(backend?.tls), [...table.trust], [...table.slots]],
-        expect,
-      );
-      assertEquals(shown(mirror?.tls), shown(backend?.tls));
-      assertEquals(mirror?.endpoints, backend?.endpoints);
-      previous = table;
-    }
-    before = resources;
-  }
 });
 
 Deno.test("compileTable() recompiles unchanged routes whose cluster changed, or refuses when it is gone", () => {
