@@ -10,20 +10,20 @@ export interface ControllerAdminOptions {
   port: number;
   loop: ControllerLoop;
   metrics: ControllerMetrics;
+  /** May others rely on this one? Default: while it leads. */
+  ready?: () => boolean;
   onLogLevel: (level: LogLevel) => void;
 }
 
 /** Starts it on loopback. */
 export function serveControllerAdmin(options: ControllerAdminOptions): AdminServer {
-  const { port, loop, metrics } = options;
+  const { port, loop, metrics, ready = () => loop.report().leading } = options;
   return serveAdmin({
     port,
     routes: {
       "/healthz": () => new Response("ok\n"),
       "/readyz": () =>
-        loop.report().leading
-          ? new Response("ok\n")
-          : new Response("not leading\n", { status: 503 }),
+        ready() ? new Response("ok\n") : new Response("not ready\n", { status: 503 }),
       "/metrics": async () => {
         const { contentType, text } = await metrics.expose();
         return new Response(text, { headers: { "content-type": contentType } });

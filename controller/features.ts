@@ -17,13 +17,16 @@ const CORE = ["Gateway", "HTTPRoute", "ReferenceGrant"];
 const EXTENDED = [
   "BackendTLSPolicy",
   "BackendTLSPolicySANValidation",
+  "GatewayAddressEmpty",
   "GatewayBackendClientCertificate",
   "GatewayFrontendClientCertificateValidation",
   "GatewayFrontendClientCertificateValidationInsecureFallback",
   "GatewayHTTPListenerIsolation",
   "GatewayHTTPSListenerDetectMisdirectedRequests",
+  "GatewayInfrastructure",
   "GatewayPort8080",
   "GatewayRouteHostnameIntersectionPrecedence",
+  "GatewayStaticAddresses",
   "HTTPRoute303RedirectStatusCode",
   "HTTPRoute307RedirectStatusCode",
   "HTTPRoute308RedirectStatusCode",
@@ -33,6 +36,7 @@ const EXTENDED = [
   "HTTPRouteBackendTimeout",
   "HTTPRouteBackendURLRewrite",
   "HTTPRouteCORS",
+  "HTTPRouteDestinationPortMatching",
   "HTTPRouteHostRewrite",
   "HTTPRouteMethodMatching",
   "HTTPRouteNamedRouteRule",
@@ -49,6 +53,7 @@ const EXTENDED = [
   "HTTPRouteRetryCodes",
   "HTTPRouteRetryConnectionError",
   "HTTPRouteSchemeRedirect",
+  "ListenerSet",
 ];
 
 /** Every supported feature, sorted by name as the API demands. */

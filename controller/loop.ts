@@ -6,21 +6,21 @@ import type { Clock } from "../shared/lib/clock.ts";
 import { errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { gatewayScope } from "../shared/snapshot/ids.ts";
-import type { BindMap } from "../shared/snapshot/schema.ts";
 import { IncrementalCompiler } from "./compile/incremental.ts";
-import type { IncrementalResult } from "./compile/incremental.ts";
+import type { IncrementalResult } from "./compile/drafts.ts";
 import { nextExpiry } from "./attach/certificates.ts";
-import { statusAddressOf } from "./status/gateway.ts";
-import { allocateBinds, bindMap } from "./infra/binds.ts";
+import type { StatusAddress } from "./status/gateway.ts";
+import type { Binds, FleetPorts } from "./infra/fleet_ports.ts";
 import type { ControllerMetrics } from "./observe/metrics.ts";
-import { ProgrammedLatch } from "./programmed.ts";
+import { latchKey, ProgrammedLatch } from "./programmed.ts";
 import type { ReadyVersions } from "./programmed.ts";
 import type { Publisher } from "./publish/publisher.ts";
 import type { PublishResult } from "./publish/result.ts";
 import { type Batch, newlyRefused, type Problem } from "./source/batch.ts";
-import { mergeStatus } from "./status/merge.ts";
-import type { StoredStatus } from "./status/merge.ts";
+import type { StatusSink } from "./status/sink.ts";
 import type { ProxyReport, StatusReport } from "./status_report.ts";
+import { keyOf, type Kind } from "./model/objects.ts";
+import { setGateway } from "./store/group.ts";
 import { ObjectStore } from "./store/store.ts";
 import type { StoredView } from "./store/view.ts";
 
@@ -33,14 +33,34 @@ export interface FleetView {
   reports(): ProxyReport[];
 }
 
+/** What Gateways have around them: addresses above all. */
+export interface Surroundings {
+  addresses(scope: string): StatusAddress[];
+  /** Why a Gateway cannot have what it wants, though its objects are in order. */
+  obstacle?(scope: string): string | undefined;
+  /** What the Gateways want now. */
+  want?(infrastructure: IncrementalResult["infrastructure"], binds: Binds): void;
+}
+
+/** Objects that are read because something refers to them. */
+export interface ReferredObjects {
+  kinds: readonly Kind[];
+  /** Undefined when all of them are known; else resolves when they are, or are late. */
+  follow(keys: ReadonlySet<string>): Promise<void> | undefined;
+}
+
 export interface LoopOptions {
   publisher: Pick<Publisher, "publish">;
   fleet: FleetView;
   controllerName: string;
-  /** Address that Gateways report. */
-  statusAddress: string;
-  /** Gateway port → the fleet port that it should get. */
-  preferredPort: (port: number) => number;
+  ports: FleetPorts;
+  /** What stands around the Gateways. */
+  surroundings: Surroundings;
+  /** As in `EndpointOptions`. Default true. */
+  servicesByName?: boolean;
+  /** Where objects come from that are read one by one. Default: nowhere. */
+  references?: ReferredObjects;
+  statuses: StatusSink;
   metrics: ControllerMetrics;
   clock: Clock;
   log: Logger;
@@ -50,22 +70,12 @@ export interface LoopOptions {
 
 /** Milliseconds that a status waits for acknowledgements, so that it is one write. */
 const STATUS_HOLD = 300;
-/** Milliseconds that a port stays unused after a proxy could not bind it. */
-const PORT_QUARANTINE = 10 * 60_000;
 
 /** Milliseconds after which what failed is tried again without a change. */
 const RETRY = 5_000;
 
-interface Allocation {
-  /** Scope → declared ports. */
-  ports: IncrementalResult["ports"] | undefined;
-  /** Fleet ports that were not to be used. */
-  unusable: string;
-  /** Scope → declared port → fleet port. */
-  binds: ReadonlyMap<string, ReadonlyMap<number, number>>;
-  /** The same as last-value data. */
-  maps: ReadonlyMap<string, BindMap>;
-}
+/** What was just read may refer to more: so often is it looked up before the rest goes out. */
+const ROUNDS = 3;
 
 /** Milliseconds: longer timers fire at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -75,19 +85,13 @@ export class ControllerLoop {
   readonly #store = new ObjectStore();
   readonly #latch = new ProgrammedLatch();
   readonly #compiler: IncrementalCompiler;
-  readonly #statuses = new Map<string, StoredStatus>();
-  /** What {@linkcode ControllerLoop.#statuses} was made of. */
+  /** What the sink was told. */
   #desired: IncrementalResult["statuses"] | undefined;
-  /** Fleet port → monotonic milliseconds until which it is not used. */
-  readonly #quarantine = new Map<number, number>();
   /** Source name → its problems. */
   readonly #problems = new Map<string, readonly Problem[]>();
   readonly #published = new Map<string, { version: number; digest: string }>();
   /** Scope → why its newest content is not served. */
   #oversize: ReadonlyMap<string, string> = new Map();
-  #exhausted: ReadonlyMap<string, string> = new Map();
-  /** The last allocation of fleet ports, with what it was made for. */
-  #allocation: Allocation = { ports: undefined, unusable: "", binds: new Map(), maps: new Map() };
   #compiled: IncrementalResult | undefined;
   /** The life of the stream that versions belong to; empty until something was published. */
   #lineage = "";
@@ -103,9 +107,11 @@ export class ControllerLoop {
 
   constructor(options: LoopOptions) {
     this.#options = options;
-    const { controllerName, clock, metrics } = options;
+    const { controllerName, clock, metrics, references } = options;
     this.#compiler = new IncrementalCompiler({
       controllerName,
+      referredKinds: references?.kinds ?? [],
+      servicesByName: options.servicesByName ?? true,
       observer: {
         now: () => clock.monotonic(),
         decided: (kind, { count, milliseconds }) => {
@@ -151,27 +157,24 @@ export class ControllerLoop {
 
   /** The fleet said something new: acknowledgements, or a port that could not be bound. */
   onFleetChanged(): void {
-    const { fleet, clock, metrics } = this.#options;
-    const now = clock.monotonic();
+    const { fleet, clock, metrics, ports } = this.#options;
     const ready = fleet.readyVersions(this.#lineage);
     metrics.readyProxies.set(ready.length);
-    const { binds } = this.#allocation;
-    const used = new Set([...binds.values()].flatMap((ports) => [...ports.values()]));
-    let moved = false;
-    for (const port of fleet.unusablePorts()) {
-      if (!used.has(port) || this.#quarantine.has(port)) continue;
-      this.#quarantine.set(port, now + PORT_QUARANTINE);
-      moved = true;
-    }
-    if (moved) this.trigger();
-    if (this.#latch.update(ready, now) && this.#started) this.#updateStatuses();
+    if (ports.avoid(fleet.unusablePorts())) this.trigger();
+    const changed = this.#latch.update(ready, clock.monotonic());
+    if (changed && this.#leading) this.#updateStatuses();
     this.#watchGrace();
+  }
+
+  /** Addresses or obstacles may be different. */
+  onSurroundingsChanged(): void {
+    if (this.#leading) this.#holdStatuses();
   }
 
   report(): StatusReport {
     return {
       leading: this.#leading,
-      objects: Object.fromEntries(this.#statuses),
+      objects: this.#options.statuses.statuses(),
       scopes: Object.fromEntries(this.#published),
       proxies: this.#options.fleet.reports(),
       problems: this.#allProblems(),
@@ -231,36 +234,49 @@ export class ControllerLoop {
   }
 
   async #pass(): Promise<void> {
-    const { publisher, metrics, clock } = this.#options;
+    const { publisher, metrics, clock, ports, surroundings } = this.#options;
     const start = clock.monotonic();
     // What is published is this view; the store may hold a later one when the answer comes.
-    const view = this.#store.view();
-    const result = this.#compile(view);
+    const { view, result } = await this.#complete();
     metrics.compileSeconds.observe((clock.monotonic() - start) / 1000);
-    this.#allocate(result);
+    ports.allocate(result.ports);
+    surroundings.want?.(result.infrastructure, ports.binds);
     const published = await publisher.publish({
       scopes: result.scopes,
       endpoints: result.endpoints,
       certificates: result.certificates,
       trust: result.trust,
-      binds: this.#allocation.maps,
+      binds: ports.maps,
     });
     metrics.publishSeconds.observe((clock.monotonic() - start) / 1000);
     this.#take(published, view);
-    this.#holdStatuses();
+    if (this.#leading) this.#holdStatuses();
     this.#options.onHeld?.(view.size);
+  }
+
+  /** Compiles, and again with what turned out to be referred to. */
+  async #complete(): Promise<{ view: StoredView; result: IncrementalResult }> {
+    for (let round = 1;; round++) {
+      const view = this.#store.view();
+      const result = this.#compile(view);
+      const news = this.#options.references?.follow(this.#compiler.referred);
+      if (news === undefined || round > ROUNDS) return { view, result };
+      await news;
+    }
   }
 
   /** Costs what is different since the last call. */
   #compile(view: StoredView): IncrementalResult {
-    const { statusAddress } = this.#options;
+    const { surroundings, ports } = this.#options;
     const now = this.#options.clock.now();
     const before = this.#compiled?.certificates;
     this.#compiled = this.#compiler.compile(view, {
       now,
       programmed: (scope, generation) => this.#latch.programmed(scope, generation),
-      obstacle: (scope) => this.#oversize.get(scope) ?? this.#exhausted.get(scope),
-      addresses: () => [statusAddressOf(statusAddress)],
+      setProgrammed: (scope, { key, generation }) => this.#latch.programmed(scope, generation, key),
+      obstacle: (scope) =>
+        this.#oversize.get(scope) ?? ports.exhausted(scope) ?? surroundings.obstacle?.(scope),
+      addresses: ({ namespace, name }) => surroundings.addresses(gatewayScope(namespace, name)),
     });
     if (this.#compiled.certificates !== before) this.#watchExpiry(now);
     return this.#compiled;
@@ -272,33 +288,9 @@ export class ControllerLoop {
     const next = nextExpiry(this.#compiled?.certificates.values() ?? [], now);
     if (next === Infinity || this.#closed) return;
     this.#expiryTimer = setTimeout(() => {
-      this.#updateStatuses();
+      if (this.#leading) this.#updateStatuses();
       this.#watchExpiry(this.#options.clock.now());
     }, Math.min(next - now, LONGEST_TIMER));
-  }
-
-  /** Fleet ports for the declared ones; nothing is worked out when neither these nor those changed. */
-  #allocate({ ports }: IncrementalResult): void {
-    const { clock, preferredPort, log } = this.#options;
-    const now = clock.monotonic();
-    for (const [port, until] of this.#quarantine) {
-      if (until <= now) this.#quarantine.delete(port);
-    }
-    const unusable = new Set(this.#quarantine.keys());
-    const last = this.#allocation;
-    if (last.ports === ports && last.unusable === [...unusable].join()) return;
-    const requests = [...ports].map(([scope, declared]) => ({ scope, ports: declared }));
-    const { binds, exhausted } = allocateBinds(requests, {
-      previous: last.binds,
-      unusable,
-      preferred: preferredPort,
-    });
-    for (const { scope, port } of exhausted) log.error("no_fleet_port_left", { scope, port });
-    this.#exhausted = new Map(
-      exhausted.map(({ scope, port }) => [scope, `no port of the fleet is left for port ${port}`]),
-    );
-    const maps = new Map([...binds].map(([scope, own]) => [scope, bindMap(own)]));
-    this.#allocation = { ports, unusable: [...unusable].join(), binds, maps };
   }
 
   #take(published: PublishResult, view: StoredView): void {
@@ -332,7 +324,18 @@ export class ControllerLoop {
       const version = this.#oversize.has(scope) ? undefined : published.scopes.get(scope)?.version;
       if (version !== undefined) this.#latch.published(scope, generation, version);
     }
-    this.#latch.retain(new Set(published.scopes.keys()));
+    const kept = new Set<string>(published.scopes.keys());
+    for (const set of view.list("ListenerSet")) {
+      const gateway = setGateway(set);
+      if (gateway === undefined) continue;
+      const scope = `gateway/${gateway}`;
+      const version = this.#oversize.has(scope) ? undefined : published.scopes.get(scope)?.version;
+      if (version !== undefined) {
+        this.#latch.published(scope, set.meta.generation, version, keyOf(set));
+      }
+      kept.add(latchKey(scope, keyOf(set)));
+    }
+    this.#latch.retain(kept);
   }
 
   /** Gives acknowledgements a moment, then writes statuses once for everything since. */
@@ -356,23 +359,13 @@ export class ControllerLoop {
   }
 
   #writeStatuses(): void {
-    const { clock, controllerName, metrics } = this.#options;
+    const { statuses: sink } = this.#options;
     const { statuses } = this.#compile(this.#store.view());
     const changed = this.#desired === undefined
       ? statuses.keys()
       : statuses.changedSince(this.#desired);
-    for (const key of changed) {
-      const desired = statuses.get(key);
-      if (desired === undefined) {
-        this.#statuses.delete(key);
-        continue;
-      }
-      const before = this.#statuses.get(key);
-      const after = mergeStatus(before, desired, { now: clock.now(), controllerName });
-      if (after === before) continue;
-      this.#statuses.set(key, after);
-      metrics.statusUpdates.inc();
-    }
+    for (const key of changed) sink.want(key, statuses.get(key));
+    sink.complete();
     this.#desired = statuses;
   }
 }

@@ -2,6 +2,8 @@ import { assertEquals } from "@std/assert";
 import { systemClock } from "../shared/lib/clock.ts";
 import { silentLogger } from "../shared/lib/log.ts";
 import { ControllerLoop } from "./loop.ts";
+import { FleetPorts } from "./infra/fleet_ports.ts";
+import { MemoryStatuses } from "./status/sink.ts";
 import { ControllerMetrics } from "./observe/metrics.ts";
 import type { PublishResult } from "./publish/result.ts";
 import type { Desired } from "./publish/types.ts";
@@ -45,6 +47,13 @@ interface Rig {
   programmed: () => Promise<string>;
 }
 
+function memoryStatuses(metrics: ControllerMetrics): MemoryStatuses {
+  return new MemoryStatuses({
+    context: () => ({ now: Date.now(), controllerName: "networknt.com/light-k8s-gateway" }),
+    onUpdate: () => metrics.statusUpdates.inc(),
+  });
+}
+
 async function withLoop(
   publish: (desired: Desired) => Promise<PublishResult>,
   use: (rig: Rig) => Promise<void>,
@@ -66,8 +75,9 @@ async function withLoop(
       reports: () => [],
     },
     controllerName: "networknt.com/light-k8s-gateway",
-    statusAddress: "127.0.0.1",
-    preferredPort: (port) => port,
+    surroundings: { addresses: () => [{ type: "IPAddress", value: "127.0.0.1" }] },
+    ports: new FleetPorts({ preferred: (port) => port, clock: systemClock, log: silentLogger }),
+    statuses: memoryStatuses(metrics),
     metrics,
     clock: systemClock,
     log: silentLogger,
@@ -107,8 +117,9 @@ Deno.test("ControllerLoop publishes nothing until every source has told what the
     },
     fleet: { readyVersions: () => [], unusablePorts: () => new Set(), reports: () => [] },
     controllerName: "networknt.com/light-k8s-gateway",
-    statusAddress: "127.0.0.1",
-    preferredPort: (port) => port,
+    surroundings: { addresses: () => [{ type: "IPAddress", value: "127.0.0.1" }] },
+    ports: new FleetPorts({ preferred: (port) => port, clock: systemClock, log: silentLogger }),
+    statuses: memoryStatuses(new ControllerMetrics()),
     metrics: new ControllerMetrics(),
     clock: systemClock,
     log: silentLogger,

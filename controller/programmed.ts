@@ -11,31 +11,42 @@ export type ReadyVersions = readonly ReadonlyMap<string, number>[];
 const GRACE = 30_000;
 
 interface ScopeProgress {
+  scope: string;
   generation: number;
   /** First version that contains it; undefined until published. */
   version: number | undefined;
   programmed: boolean;
 }
 
+/** Names a scope's Gateway (no part), or a part of it. */
+export function latchKey(scope: string, part = ""): string {
+  return part === "" ? scope : `${scope} ${part}`;
+}
+
 export class ProgrammedLatch {
+  /** By scope, or by scope and part: an object beside the Gateway with a generation of its own. */
   readonly #scopes = new Map<string, ScopeProgress>();
   /** Monotonic milliseconds since when no proxy is ready; undefined while one is. */
   #noneSince: number | undefined;
 
-  /** A publish put `generation` of a scope's Gateway into `version`. */
-  published(scope: string, generation: number, version: number): void {
-    const progress = this.#scopes.get(scope);
+  /**
+   * A publish put `generation` of a scope's Gateway into `version`; or that of a `part` of it, such
+   * as a ListenerSet, by its object key.
+   */
+  published(scope: string, generation: number, version: number, part = ""): void {
+    const key = latchKey(scope, part);
+    const progress = this.#scopes.get(key);
     if (progress !== undefined && progress.generation === generation) {
       progress.version ??= version;
       return;
     }
     // The version is an upper bound when the generation changed nothing that is served.
-    this.#scopes.set(scope, { generation, version, programmed: false });
+    this.#scopes.set(key, { scope, generation, version, programmed: false });
   }
 
-  /** Scopes that are gone are forgotten. */
-  retain(scopes: ReadonlySet<string>): void {
-    for (const scope of this.#scopes.keys()) if (!scopes.has(scope)) this.#scopes.delete(scope);
+  /** Everything but these {@linkcode latchKey}s is forgotten. */
+  retain(keys: ReadonlySet<string>): void {
+    for (const key of this.#scopes.keys()) if (!keys.has(key)) this.#scopes.delete(key);
   }
 
   /** Takes the acknowledgements. Returns true when some answer is different now. */
@@ -44,7 +55,8 @@ export class ProgrammedLatch {
     else this.#noneSince ??= now;
     const lost = this.#noneSince !== undefined && now - this.#noneSince >= GRACE;
     let changed = false;
-    for (const [scope, progress] of this.#scopes) {
+    for (const progress of this.#scopes.values()) {
+      const { scope } = progress;
       const before = progress.programmed;
       const wanted = progress.version;
       if (lost) progress.programmed = false;
@@ -67,8 +79,8 @@ export class ProgrammedLatch {
   }
 
   /** The answer for a Gateway at a generation; undefined = not known yet. */
-  programmed(scope: string, generation: number): boolean | undefined {
-    const progress = this.#scopes.get(scope);
+  programmed(scope: string, generation: number, part = ""): boolean | undefined {
+    const progress = this.#scopes.get(latchKey(scope, part));
     if (progress === undefined || progress.generation !== generation) return undefined;
     return progress.programmed;
   }

@@ -2,6 +2,7 @@
 import type { ApplyLoop } from "../shared/dataplane/apply/apply_loop.ts";
 import type { DataPlaneHost } from "../shared/dataplane/host.ts";
 import { jsonResponse, serveAdmin } from "../shared/lib/admin_server.ts";
+import { type HealthAddress, serveHealth } from "../shared/lib/health_server.ts";
 import type { AdminServer } from "../shared/lib/admin_server.ts";
 import type { LogLevel } from "../shared/lib/log.ts";
 import { logLevelRoute } from "../shared/lib/log_level.ts";
@@ -16,28 +17,41 @@ export interface ProxyAdminOptions {
   onLogLevel: (level: LogLevel) => void;
 }
 
+type HealthSources = Pick<ProxyAdminOptions, "dataPlane" | "apply" | "draining">;
+
+/** Probes and metrics on the pod's address. */
+export function serveProxyHealth(address: HealthAddress, sources: HealthSources): AdminServer {
+  return serveHealth({ ...address, routes: healthRoutes(sources) });
+}
+
+function healthRoutes({ dataPlane, apply, draining }: HealthSources) {
+  return {
+    "/healthz": () => new Response("ok\n"),
+    "/readyz": () => {
+      if (draining()) return new Response("draining\n", { status: 503 });
+      return apply.ready ? new Response("ok\n") : jsonResponse(notReady({ dataPlane, apply }), 503);
+    },
+    "/metrics": async () => {
+      const { contentType, text } = await dataPlane.expose();
+      return new Response(text, { headers: { "content-type": contentType } });
+    },
+  };
+}
+
 /** Starts it on loopback. */
 export function serveProxyAdmin(options: ProxyAdminOptions): AdminServer {
-  const { port, dataPlane, apply, draining } = options;
+  const { port } = options;
   return serveAdmin({
     port,
     routes: {
-      "/healthz": () => new Response("ok\n"),
-      "/readyz": () => {
-        if (draining()) return new Response("draining\n", { status: 503 });
-        return apply.ready ? new Response("ok\n") : jsonResponse(notReady(options), 503);
-      },
-      "/metrics": async () => {
-        const { contentType, text } = await dataPlane.expose();
-        return new Response(text, { headers: { "content-type": contentType } });
-      },
+      ...healthRoutes(options),
       "/config_dump": async () => jsonResponse(await configDump(options)),
     },
     changes: { "/log_level": logLevelRoute(options.onLogLevel) },
   });
 }
 
-function notReady({ dataPlane, apply }: ProxyAdminOptions) {
+function notReady({ dataPlane, apply }: Pick<ProxyAdminOptions, "dataPlane" | "apply">) {
   const { refusals } = apply.heartbeat();
   return {
     ready: false,

@@ -1,6 +1,7 @@
 /** What a proxy is told at start. */
 import { parseBusAccess } from "../shared/bus/access.ts";
 import type { BusAccess } from "../shared/bus/access.ts";
+import { type HealthAddress, parseHealthAddress } from "../shared/lib/health_server.ts";
 import { parsePrivateKey } from "../shared/secrets/fleet_key.ts";
 import type { FleetPrivateKey } from "../shared/secrets/fleet_key.ts";
 import { parseLimits, parseWorkers } from "../shared/config/settings.ts";
@@ -11,6 +12,7 @@ import {
   parseBoolean,
   parseInteger,
   parseObject,
+  parseOptionalString,
   parseString,
   parseStrings,
 } from "../shared/lib/parse.ts";
@@ -26,6 +28,12 @@ export interface ProxyConfig {
   /** Opens the private keys of certificates. Secret. */
   fleetKey: FleetPrivateKey;
   bindAddress: string;
+  /** IP address at which other machines reach this proxy; empty = nobody has to know. */
+  address: string;
+  /** Probes and metrics on an address of the pod; absent = on the admin endpoint alone. */
+  health?: HealthAddress;
+  /** Milliseconds between saying that no more traffic should come and refusing it. */
+  drainDelay: number;
   /** 0 = any free port. */
   adminPort: number;
   /** Folder for the verified copy of snapshots; holds nothing secret. */
@@ -47,6 +55,9 @@ const KEYS = [
   "trustedKeys",
   "fleetKey",
   "bindAddress",
+  "address",
+  "health",
+  "drainDelay",
   "adminPort",
   "stateDir",
   "accessLog",
@@ -60,6 +71,7 @@ const KEYS = [
 /** Checks a bootstrap value. Throws a `ParseError` that names the setting. */
 export function parseProxyConfig(value: unknown): ProxyConfig {
   const config = parseObject(value, { path: "", keys: KEYS });
+  const health = parseHealthAddress(config.health, "health");
   return {
     name: parseString(config.name, "name"),
     fleet: parseString(config.fleet, "fleet"),
@@ -67,6 +79,14 @@ export function parseProxyConfig(value: unknown): ProxyConfig {
     trustedKeys: parseStrings(config.trustedKeys, "trustedKeys"),
     fleetKey: parsePrivateKey(config.fleetKey),
     bindAddress: parseString(config.bindAddress, "bindAddress"),
+    address: parseOptionalString(config.address, "address"),
+    ...(health === undefined ? {} : { health }),
+    drainDelay: parseInteger(config.drainDelay, {
+      path: "drainDelay",
+      min: 0,
+      max: 600_000,
+      fallback: 0,
+    }),
     adminPort: parseInteger(config.adminPort, {
       path: "adminPort",
       min: 0,

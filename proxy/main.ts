@@ -8,13 +8,14 @@ import { AccessLog } from "../shared/dataplane/observe/access_log.ts";
 import { WorkerFleet } from "../shared/dataplane/workers/worker_fleet.ts";
 import { requestTracer } from "../shared/dataplane/observe/tracer.ts";
 import { readBootstrap } from "../shared/lib/bootstrap.ts";
+import { readBootstrapFile } from "../shared/lib/bootstrap_file.ts";
 import { systemClock } from "../shared/lib/clock.ts";
 import { CollectAfterShrinking } from "../shared/lib/collect_garbage.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
 import { SNAPSHOT_FEATURES } from "../shared/snapshot/features.ts";
-import { serveProxyAdmin } from "./admin.ts";
+import { serveProxyAdmin, serveProxyHealth } from "./admin.ts";
 import { parseProxyConfig } from "./config.ts";
 import { readOpenFileLimit } from "./open_files.ts";
 import type { ProxyConfig } from "./config.ts";
@@ -38,6 +39,7 @@ export async function runProxy(
     bus,
     fleet: config.fleet,
     proxy: config.name,
+    address: config.address,
     publicKeys: config.trustedKeys,
     fleetKey: config.fleetKey,
     target: dataPlane,
@@ -70,15 +72,21 @@ export async function runProxy(
       dataPlane.setLogLevel(level);
     },
   });
+  const probes = config.health &&
+    serveProxyHealth(config.health, { dataPlane, apply, draining: () => draining });
   console.log(JSON.stringify({ adminPort: admin.port }));
   log.info("started", { workers: config.workers, adminPort: admin.port });
   await ended;
   draining = true;
   log.info("draining");
+  apply.drain();
+  // Whoever sends traffic here learns of it in this time; what it sends until then is served.
+  if (config.drainDelay > 0) await systemClock.delay(config.drainDelay);
   await dataPlane.close();
   await apply.close();
   memoryUse.close();
   await bus.close();
+  await probes?.close();
   await admin.close();
 }
 
@@ -111,9 +119,22 @@ function standardOutput() {
   };
 }
 
-if (import.meta.main) {
+/** From a file (`--bootstrap <path>`), or from the parent process through standard input. */
+async function start(
+  args: readonly string[],
+): Promise<{ config: ProxyConfig; parentGone: Promise<void> }> {
+  const [flag, path] = args;
+  if (flag === "--bootstrap" && path !== undefined) {
+    const readers = { file: Deno.readTextFileSync, env: (name: string) => Deno.env.get(name) };
+    const config = parseProxyConfig(readBootstrapFile(path, readers));
+    return { config, parentGone: new Promise(() => {}) };
+  }
   const { value, parentGone } = await readBootstrap(Deno.stdin.readable);
-  const config = parseProxyConfig(value);
+  return { config: parseProxyConfig(value), parentGone };
+}
+
+if (import.meta.main) {
+  const { config, parentGone } = await start(Deno.args);
   const log = createLogger({
     component: COMPONENT,
     level: config.logLevel,

@@ -1,6 +1,6 @@
 /** Backends by name, by Unix socket and over h2c. */
 import { createServer } from "node:http2";
-import type { Http2Server } from "node:http2";
+import type { Http2Server, ServerHttp2Stream } from "node:http2";
 import { assertEquals, assertMatch } from "@std/assert";
 import { stringify } from "@std/yaml";
 import { loadSettings } from "../../shared/config/load.ts";
@@ -25,7 +25,7 @@ function lightBackend(name: string, spec: Record<string, unknown>): string {
 /** Answers every stream with the version that it was asked over. */
 async function startHttp2(): Promise<{ port: number; server: Http2Server }> {
   const server = createServer();
-  server.on("stream", (stream) => {
+  server.on("stream", (stream: ServerHttp2Stream) => {
     stream.respond({ ":status": 200 });
     stream.end("over h2c");
   });

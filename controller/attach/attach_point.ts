@@ -1,19 +1,23 @@
 /**
- * What routes see of a Gateway. Narrow on purpose: a Gateway whose certificate is renewed has the
- * same attach point as before, so that none of its routes has to be decided anew.
+ * What routes see of a Gateway or ListenerSet. Narrow on purpose: a Gateway whose certificate is
+ * renewed has the same attach point as before, so that none of its routes has to be decided anew.
  */
-import type { RouteGroupKind, RouteNamespaces } from "../model/objects.ts";
-import type { GatewayDecision } from "./gateways.ts";
+import { keyOf, type RouteGroupKind, type RouteNamespaces } from "../model/objects.ts";
+import { allListeners, type GatewayDecision } from "./gateways.ts";
 
-/** A Gateway that routes can attach to. */
+/** A Gateway or ListenerSet that routes can attach to. */
 export interface AttachPoint {
+  kind: "Gateway" | "ListenerSet";
   namespace: string;
   name: string;
+  /** Of the Gateway. */
   scope: string;
   listeners: readonly AttachListener[];
 }
 
 export interface AttachListener {
+  /** Its name in the snapshot. */
+  key: string;
   name: string;
   port: number;
   /** Lower-case; empty = every host. */
@@ -24,21 +28,25 @@ export interface AttachListener {
   usable: boolean;
 }
 
-export function attachPoint({ gateway, scope, listeners }: GatewayDecision): AttachPoint {
-  const { namespace, name } = gateway.meta;
-  return {
-    namespace,
-    name,
-    scope,
-    listeners: listeners.map(({ listener, hostname, supportedKinds, usable }) => ({
-      name: listener.name,
-      port: listener.port,
-      hostname,
-      supportedKinds,
-      namespaces: listener.allowedRoutes.namespaces,
-      usable,
-    })),
-  };
+/** By object key: of the Gateway, and of every set that names it. */
+export function attachPoints(decision: GatewayDecision): Map<string, AttachPoint> {
+  return new Map(
+    allListeners(decision).map(({ owner, listeners }) => [keyOf(owner), {
+      kind: owner.kind,
+      namespace: owner.meta.namespace,
+      name: owner.meta.name,
+      scope: decision.scope,
+      listeners: listeners.map(({ key, listener, hostname, supportedKinds, usable }) => ({
+        key,
+        name: listener.name,
+        port: listener.port,
+        hostname,
+        supportedKinds,
+        namespaces: listener.allowedRoutes.namespaces,
+        usable,
+      })),
+    }]),
+  );
 }
 
 /** Is there nothing that a route could see of the change? */

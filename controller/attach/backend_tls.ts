@@ -1,13 +1,7 @@
 /** Which BackendTLSPolicy secures the connections to a Service port, and which are in order. */
 import type { BackendTls, SubjectAltName } from "../../shared/snapshot/schema.ts";
-import {
-  type BackendTlsPolicy,
-  GATEWAY_GROUP,
-  keyOf,
-  type PolicyTarget,
-  type Service,
-  type ServicePort,
-} from "../model/objects.ts";
+import { GATEWAY_GROUP, keyOf, type Service, type ServicePort } from "../model/objects.ts";
+import type { BackendTlsPolicy, PolicyTarget } from "../model/tls_objects.ts";
 import type { TrustMaterial } from "../publish/types.ts";
 import type { ClusterView } from "../store/view.ts";
 import {

@@ -3,7 +3,13 @@ import { Buffer } from "node:buffer";
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { createHash } from "node:crypto";
 import { certificateSlot } from "../../shared/snapshot/ids.ts";
-import { type Gateway, GATEWAY_GROUP, type Secret, type SecretRef } from "../model/objects.ts";
+import {
+  type Gateway,
+  GATEWAY_GROUP,
+  type ListenerSet,
+  type Secret,
+  type SecretRef,
+} from "../model/objects.ts";
 import { type CertificateMaterial, RedactedText } from "../publish/types.ts";
 import type { ClusterView } from "../store/view.ts";
 import { grantHint, referenceAllowed } from "./grants.ts";
@@ -27,6 +33,8 @@ export interface CertificateContext {
   view: ClusterView;
   gateway: Gateway;
   cache: CertificateCache;
+  /** The set that the listener belongs to: grants name it. Absent = the Gateway's own listener. */
+  set?: ListenerSet;
 }
 
 function bad(reason: ListenerRefsReason, message: string): CertificateDecision {
@@ -36,7 +44,7 @@ function bad(reason: ListenerRefsReason, message: string): CertificateDecision {
 /** Follows one certificateRef. `field` names it in messages. */
 export function decideCertificate(
   ref: SecretRef,
-  { view, gateway, cache, field }: CertificateContext & { field: string },
+  { view, gateway, cache, field, set }: CertificateContext & { field: string },
 ): CertificateDecision {
   if (ref.group !== "" || ref.kind !== "Secret") {
     const what = `${ref.kind} of group "${ref.group}"`;
@@ -45,9 +53,10 @@ export function decideCertificate(
       `${field}: ${what} is not supported; use a Secret of the core group`,
     );
   }
-  const namespace = ref.namespace ?? gateway.meta.namespace;
+  const owner = set ?? gateway;
+  const namespace = ref.namespace ?? owner.meta.namespace;
   const reference = {
-    from: { group: GATEWAY_GROUP, kind: "Gateway", namespace: gateway.meta.namespace },
+    from: { group: GATEWAY_GROUP, kind: owner.kind, namespace: owner.meta.namespace },
     to: { group: "", kind: "Secret", namespace, name: ref.name },
   };
   if (!referenceAllowed(view, reference)) {

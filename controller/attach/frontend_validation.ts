@@ -1,5 +1,6 @@
 /** What the HTTPS listeners of a Gateway ask of clients (FrontendTLSConfig). */
-import { type FrontendValidation, type Gateway, GATEWAY_GROUP } from "../model/objects.ts";
+import { type Gateway, GATEWAY_GROUP } from "../model/objects.ts";
+import type { FrontendValidation } from "../model/tls_objects.ts";
 import type { TrustMaterial } from "../publish/types.ts";
 import type { ClusterView } from "../store/view.ts";
 import {

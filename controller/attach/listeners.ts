@@ -1,6 +1,6 @@
 /** Which listeners of a Gateway are valid, and what each may serve. */
-import { type Gateway, GATEWAY_GROUP } from "../model/objects.ts";
-import type { GatewayListener, RouteGroupKind } from "../model/objects.ts";
+import { GATEWAY_GROUP } from "../model/objects.ts";
+import type { GatewayListener, ListenerSet, RouteGroupKind } from "../model/objects.ts";
 import {
   type CertificateContext,
   type CertificateDecision,
@@ -11,7 +11,7 @@ import {
   decideClientValidation,
   type FrontendContext,
 } from "./frontend_validation.ts";
-import { type Overlap, overlapOf } from "./overlaps.ts";
+import { type Overlap, overlapOf, type TlsListener } from "./overlaps.ts";
 import {
   type ListenerAcceptedReason,
   type ListenerConflictReason,
@@ -23,6 +23,8 @@ import {
 
 export interface ListenerDecision {
   listener: GatewayListener;
+  /** Its name in the snapshot: {@linkcode listenerKey}. */
+  key: string;
   /** Lower-case; empty = every host. */
   hostname: string;
   /** Kinds of routes that may attach. */
@@ -59,18 +61,34 @@ const FAMILY: ReadonlyMap<string, string> = new Map([
   ["TCP", "tcp"],
 ]);
 
-/** Decides every listener of a Gateway, in the order of the spec. */
-export function decideListeners(
-  context: CertificateContext & FrontendContext,
-): ListenerDecision[] {
-  const { gateway } = context;
-  return withOverlaps(gateway.spec.listeners.map((listener, index) => {
+export interface ListenersContext extends CertificateContext, FrontendContext {
+  /** Listeners that come first: of the Gateway, and of older sets. Default none. */
+  earlier?: readonly GatewayListener[];
+}
+
+/**
+ * A listener's name among those of a Gateway and its sets. A set may use a name that the Gateway
+ * has: its own contain slashes, which names of listeners cannot.
+ */
+export function listenerKey(name: string, set: ListenerSet | undefined): string {
+  return set === undefined ? name : `${set.meta.namespace}/${set.meta.name}/${name}`;
+}
+
+/** Decides every listener of a Gateway, or of one of its sets, in the order of the spec. */
+export function decideListeners(context: ListenersContext): ListenerDecision[] {
+  const { gateway, set, earlier = [] } = context;
+  const own = (set ?? gateway).spec.listeners;
+  return own.map((listener, index) => {
     const field = `spec.listeners[${index}]`;
-    const conflicted = conflict(listener, gateway);
+    const won = conflict(listener, own, { by: ({ name }) => `listener "${name}"` });
+    const conflicted = won.ok
+      ? conflict(listener, earlier, { by: () => "a listener that comes first on this Gateway" })
+      : won;
+    // A port's clients are asked by the Gateway, whoever the listener belongs to.
     const clientValidation = listener.protocol === "HTTPS"
       ? decideClientValidation(gateway, { ...context, port: listener.port })
       : undefined;
-    const accepted = accept(listener, { field, conflicted, clientValidation });
+    const accepted = accept(listener, { set, field, conflicted, clientValidation });
     const kinds = allowedKinds(listener);
     const certificates = listener.protocol === "HTTPS"
       ? (listener.tls?.certificateRefs ?? []).map((ref, position) =>
@@ -83,6 +101,7 @@ export function decideListeners(
     const refs = resolveCertificates(listener, { certificates, field });
     return {
       listener,
+      key: listenerKey(listener.name, set),
       hostname: (listener.hostname ?? "").toLowerCase(),
       supportedKinds: kinds.supported,
       accepted,
@@ -98,25 +117,39 @@ export function decideListeners(
       ...(clientValidation === undefined ? {} : { clientValidation }),
       usable: accepted.ok && refs.ok,
     };
-  }));
+  });
 }
 
-function withOverlaps(decisions: readonly ListenerDecision[]): ListenerDecision[] {
-  const tls = decisions.filter(({ listener }) => listener.protocol === "HTTPS")
-    .map(({ listener: { name, port }, hostname, certificates }) => ({
+/** What of listeners their overlaps depend on. */
+export function tlsListeners(
+  decisions: readonly ListenerDecision[],
+  owner: string,
+): TlsListener[] {
+  return decisions.filter(({ listener }) => listener.protocol === "HTTPS")
+    .map(({ key, listener: { name, port }, hostname, certificates }) => ({
+      key,
       name,
+      owner,
       port,
       hostname,
       certificates,
     }));
+}
+
+/** The decisions with their overlaps; `tls`: every TLS listener of the Gateway and its sets. */
+export function withOverlaps(
+  decisions: readonly ListenerDecision[],
+  tls: readonly TlsListener[],
+): ListenerDecision[] {
   return decisions.map((decision) => {
-    const own = tls.find(({ name }) => name === decision.listener.name);
+    const own = tls.find(({ key }) => key === decision.key);
     const overlap = own && overlapOf(own, tls);
     return overlap === undefined ? decision : { ...decision, overlap };
   });
 }
 
 interface AcceptContext {
+  set: ListenerSet | undefined;
   field: string;
   conflicted: Outcome<ListenerConflictReason>;
   clientValidation: ClientValidationDecision | undefined;
@@ -124,8 +157,10 @@ interface AcceptContext {
 
 function accept(
   listener: GatewayListener,
-  { field, conflicted, clientValidation }: AcceptContext,
+  { set, field, conflicted, clientValidation }: AcceptContext,
 ): Outcome<ListenerAcceptedReason> {
+  // A set is told that its port is taken, whatever else is wrong: that is not its own to change.
+  if (set !== undefined && !conflicted.ok) return conflicted;
   if (!PROTOCOLS.has(listener.protocol)) {
     return refuse(
       "UnsupportedProtocol",
@@ -138,12 +173,19 @@ function accept(
   return clientValidation?.accepted ?? OK;
 }
 
-/** No listener wins a conflict inside a Gateway: all sides are Conflicted. */
-function conflict(listener: GatewayListener, gateway: Gateway): Outcome<ListenerConflictReason> {
+/**
+ * No listener wins a conflict inside one object: all sides are Conflicted. `by` says who is in the
+ * way.
+ */
+function conflict(
+  listener: GatewayListener,
+  beside: readonly GatewayListener[],
+  { by }: { by: (other: GatewayListener) => string },
+): Outcome<ListenerConflictReason> {
   const family = FAMILY.get(listener.protocol);
   if (family === undefined) return OK;
-  const others = gateway.spec.listeners.filter((other) =>
-    other.name !== listener.name && other.port === listener.port && FAMILY.has(other.protocol)
+  const others = beside.filter((other) =>
+    other !== listener && other.port === listener.port && FAMILY.has(other.protocol)
   );
   const stranger = others.find((other) =>
     FAMILY.get(other.protocol) !== family || family === "tcp"
@@ -151,8 +193,8 @@ function conflict(listener: GatewayListener, gateway: Gateway): Outcome<Listener
   if (stranger !== undefined) {
     return refuse(
       "ProtocolConflict",
-      `port ${listener.port} is ${listener.protocol} here and ${stranger.protocol} in listener ` +
-        `"${stranger.name}"; give one of them another port`,
+      `port ${listener.port} is ${listener.protocol} here and ${stranger.protocol} in ` +
+        `${by(stranger)}; give one of them another port`,
     );
   }
   const twin = others.find((other) => (other.hostname ?? "") === (listener.hostname ?? ""));
@@ -160,7 +202,7 @@ function conflict(listener: GatewayListener, gateway: Gateway): Outcome<Listener
   const host = listener.hostname === undefined ? "no hostname" : `hostname ${listener.hostname}`;
   return refuse(
     "HostnameConflict",
-    `port ${listener.port} with ${host} is used by listener "${twin.name}" too; give one of them ` +
+    `port ${listener.port} with ${host} is used by ${by(twin)} too; give one of them ` +
       "another hostname or port",
   );
 }

@@ -18,6 +18,7 @@ export function refuse<R extends string>(reason: R, message: string): {
 export type ClassReason = "InvalidParameters";
 export type GatewayReason = "ListenersNotValid" | "UnsupportedAddress" | "InvalidParameters";
 export type GatewayRefsReason = "InvalidClientCertificateRef" | "RefNotPermitted";
+export type ListenerSetReason = "NotAllowed" | "ParentNotAccepted" | "ListenersNotValid";
 export type ListenerAcceptedReason =
   | "UnsupportedProtocol"
   | "NoValidCACertificate"

@@ -12,7 +12,11 @@ export interface Overlap {
 
 /** What an overlap depends on. */
 export interface TlsListener {
+  /** Unique among the listeners of a Gateway and its sets. */
+  key: string;
   name: string;
+  /** Key of the object that it belongs to. */
+  owner: string;
   port: number;
   /** Lower-case; empty = every host. */
   hostname: string;
@@ -28,7 +32,7 @@ export function overlapOf(
   others: readonly TlsListener[],
 ): Overlap | undefined {
   const beside = others.filter((other) =>
-    other.name !== listener.name && other.port === listener.port
+    other.key !== listener.key && other.port === listener.port
   );
   const advice = "; requests that reuse a connection for the other listener get 421";
   for (const other of beside) {
@@ -36,7 +40,7 @@ export function overlapOf(
     if (shared === undefined) continue;
     return {
       reason: "OverlappingCertificates",
-      message: `certificates here and in listener "${other.name}" are both valid for ${shared}` +
+      message: `certificates here and in ${told(other, listener)} are both valid for ${shared}` +
         advice,
     };
   }
@@ -45,8 +49,15 @@ export function overlapOf(
   const host = near.hostname === "" ? "every host" : near.hostname;
   return {
     reason: "OverlappingHostnames",
-    message: `listener "${near.name}" is for ${host}` + advice,
+    message: `${told(near, listener)} is for ${host}` + advice,
   };
+}
+
+/** Owners need not know of each other: a listener of somebody else's is not named. */
+function told(other: TlsListener, listener: TlsListener): string {
+  return other.owner === listener.owner
+    ? `listener "${other.name}"`
+    : "a listener of another object on this Gateway";
 }
 
 /** A name that certificates of both are valid for. */

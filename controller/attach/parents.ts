@@ -1,5 +1,5 @@
 /** To which listeners a parentRef of a route attaches, and why not to others. */
-import { GATEWAY_GROUP, type HttpRoute, type ParentRef } from "../model/objects.ts";
+import { GATEWAY_GROUP, type HttpRoute, objectKey, type ParentRef } from "../model/objects.ts";
 import type { ClusterView } from "../store/view.ts";
 import type { AttachListener, AttachPoint } from "./attach_point.ts";
 import { hostsInCommon } from "./hostnames.ts";
@@ -16,19 +16,20 @@ export interface ParentDecision {
 
 export interface ParentContext {
   view: ClusterView;
-  /** By `<namespace>/<name>`; only Gateways of ours. */
+  /** By object key; only Gateways of ours, and ListenerSets that name one. */
   gateways: { get(key: string): AttachPoint | undefined };
   /** Whether the route's own content can be served. */
   content: Outcome<RouteAcceptedReason>;
 }
 
-/** Decides the parentRefs that name Gateways of ours, in the order of the spec. */
+/** Decides the parentRefs that name Gateways of ours, or sets of them, in the order of the spec. */
 export function decideParents(route: HttpRoute, context: ParentContext): ParentDecision[] {
   const decisions: ParentDecision[] = [];
   for (const parentRef of route.spec.parentRefs ?? []) {
-    if (parentRef.group !== GATEWAY_GROUP || parentRef.kind !== "Gateway") continue;
+    const { group, kind, name } = parentRef;
+    if (group !== GATEWAY_GROUP || (kind !== "Gateway" && kind !== "ListenerSet")) continue;
     const namespace = parentRef.namespace ?? route.meta.namespace;
-    const gateway = context.gateways.get(`${namespace}/${parentRef.name}`);
+    const gateway = context.gateways.get(objectKey(kind, namespace, name));
     if (gateway === undefined) continue;
     decisions.push(decideParent({ route, parentRef, gateway }, context));
   }
@@ -54,7 +55,11 @@ function attachedListeners(
   { route, parentRef, gateway }: Attachment,
   view: ClusterView,
 ): AttachListener[] | (Outcome<RouteAcceptedReason> & { ok: false }) {
-  const { namespace, name } = gateway;
+  const { namespace } = gateway;
+  const parent = `${gateway.kind} "${namespace}/${gateway.name}"`;
+  if (gateway.listeners.length === 0) {
+    return refuse("NoMatchingParent", `${parent} adds no listeners to its Gateway; see its status`);
+  }
   const named = gateway.listeners.filter((listener) =>
     (parentRef.sectionName === undefined || listener.name === parentRef.sectionName) &&
     (parentRef.port === undefined || listener.port === parentRef.port)
@@ -67,7 +72,7 @@ function attachedListeners(
     const there = gateway.listeners.map(({ name, port }) => `${name}:${port}`);
     return refuse(
       "NoMatchingParent",
-      `Gateway "${namespace}/${name}" has no listener with ${wanted}; it has ${there.join(", ")}`,
+      `${parent} has no listener with ${wanted}; it has ${there.join(", ")}`,
     );
   }
   const kinds = named.filter(({ supportedKinds }) =>
@@ -76,7 +81,7 @@ function attachedListeners(
   if (kinds.length === 0) {
     return refuse(
       "NotAllowedByListeners",
-      `no listener of Gateway "${namespace}/${name}" that the parentRef names allows HTTPRoutes; ` +
+      `no listener of ${parent} that the parentRef names allows HTTPRoutes; ` +
         "see its allowedRoutes.kinds and protocol",
     );
   }
@@ -90,7 +95,7 @@ function attachedListeners(
   if (allowed.length === 0) {
     return refuse(
       "NotAllowedByListeners",
-      `Gateway "${namespace}/${name}" does not allow routes from namespace ` +
+      `${parent} does not allow routes from namespace ` +
         `"${route.meta.namespace}"; see allowedRoutes.namespaces of its listeners`,
     );
   }
@@ -101,7 +106,7 @@ function attachedListeners(
     return refuse(
       "NoMatchingListenerHostname",
       `spec.hostnames (${hostnames.join(", ")}) has no host in common with the listeners of ` +
-        `Gateway "${namespace}/${name}" (${theirs})`,
+        `${parent} (${theirs})`,
     );
   }
   return common;

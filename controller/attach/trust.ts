@@ -1,7 +1,8 @@
 /** Which authorities a reference leads to: the certificates in a ConfigMap, under `ca.crt`. */
 import { X509Certificate } from "node:crypto";
 import { trustSlot } from "../../shared/snapshot/ids.ts";
-import type { CaRef, ConfigMap } from "../model/objects.ts";
+import type { ConfigMap } from "../model/objects.ts";
+import type { CaRef } from "../model/tls_objects.ts";
 import type { TrustMaterial } from "../publish/types.ts";
 import type { ClusterView } from "../store/view.ts";
 import { grantHint, type Reference, referenceAllowed } from "./grants.ts";

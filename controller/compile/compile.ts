@@ -12,10 +12,17 @@ import type { TrustCache } from "../attach/trust.ts";
 import { DEFAULT_CONTROLLER_NAME } from "../../shared/config/settings.ts";
 import type { EndpointSet } from "../../shared/snapshot/schema.ts";
 import { PolicyUses } from "./policy_uses.ts";
-import { compileClass, compileGateway, compileRoute, type Diagnostic } from "./object.ts";
+import {
+  compileClass,
+  compileGateway,
+  compileRoute,
+  compileSet,
+  type Diagnostic,
+} from "./object.ts";
 import { gatewayScope } from "../../shared/snapshot/ids.ts";
 import { endpointSet } from "../model/endpoints.ts";
-import { type Gateway, keyOf } from "../model/objects.ts";
+import { type Gateway, keyOf, type ListenerSet } from "../model/objects.ts";
+import { type GatewayInfrastructure, gatewayInfrastructure } from "../model/infrastructure.ts";
 import {
   certificateParts,
   gatewayTrust,
@@ -33,6 +40,7 @@ import type {
 import { backendTlsPolicyStatus } from "../status/backend_tls_policy.ts";
 import type { DesiredStatus } from "../status/desired.ts";
 import { gatewayStatus, type GatewayStatusContext, type StatusAddress } from "../status/gateway.ts";
+import { listenerSetStatus } from "../status/listener_set.ts";
 import type { ClusterView } from "../store/view.ts";
 
 /** What a Gateway's status says beside what its objects say. */
@@ -42,12 +50,17 @@ export interface FleetContext {
    * Gateway? undefined = not known yet. Default: not known.
    */
   programmed?: (scope: string, generation: number) => boolean | undefined;
+  /** The same for a ListenerSet of the scope's Gateway, by its object key. */
+  setProgrammed?: (scope: string, set: { key: string; generation: number }) => boolean | undefined;
   /**
    * Why the newest content of a scope cannot be served although every object of it is in order: it
    * does not fit onto the bus, or the fleet has no port left. Default: it can.
    */
   obstacle?: (scope: string) => string | undefined;
-  /** The addresses of a Gateway, for its status. Default: none. */
+  /**
+   * The addresses that a Gateway was given, for its status; without one it is not programmed.
+   * Default: nobody gives addresses.
+   */
   addresses?: (gateway: { namespace: string; name: string }) => StatusAddress[];
   /** Milliseconds since the epoch, for certificates that expire. Default: nothing has expired. */
   now?: number;
@@ -56,6 +69,8 @@ export interface FleetContext {
 export interface CompileOptions extends FleetContext {
   /** Default {@linkcode DEFAULT_CONTROLLER_NAME}. */
   controllerName?: string;
+  /** As in {@linkcode EndpointOptions}. Default true. */
+  servicesByName?: boolean;
   /** Checked certificates: parsing them is the dearest step. */
   certificateCache?: CertificateCache;
   /** Checked certificates of authorities. */
@@ -64,8 +79,10 @@ export interface CompileOptions extends FleetContext {
 
 export interface CompileResult
   extends Pick<Desired, "scopes" | "endpoints" | "certificates" | "trust"> {
-  /** Scope → the ports that its served listeners declare, sorted. */
+  /** Scope → the ports that its accepted listeners declare, sorted. */
   ports: ReadonlyMap<string, readonly number[]>;
+  /** Scope → what its Gateway wants around it. */
+  infrastructure: ReadonlyMap<string, GatewayInfrastructure>;
   /** Object key (`<Kind>/<namespace>/<name>`) → its desired status. */
   statuses: ReadonlyMap<string, DesiredStatus>;
   /** By object key. */
@@ -74,28 +91,32 @@ export interface CompileResult
 
 /** Compiles everything. Never throws for what an object says. */
 export function compile(view: ClusterView, options: CompileOptions = {}): CompileResult {
-  const {
-    controllerName = DEFAULT_CONTROLLER_NAME,
-    certificateCache: cache = new WeakMap(),
-    trustCache = new WeakMap(),
-  } = options;
+  const { controllerName = DEFAULT_CONTROLLER_NAME, servicesByName = true } = options;
+  const { certificateCache: cache = new WeakMap(), trustCache = new WeakMap() } = options;
   const statuses = new Map<string, DesiredStatus>();
   const diagnostics = new Map<string, Diagnostic>();
   const classes = new Map(
     view.list("GatewayClass").flatMap((object) => {
-      const compiled = compileClass(object, controllerName);
+      const compiled = compileClass(object, { view, controllerName });
       if (compiled === undefined) return [];
       statuses.set(keyOf(object), compiled.status);
       return [[object.meta.name, compiled.decision] as const];
     }),
   );
+  const infrastructure = new Map<string, GatewayInfrastructure>();
   const gateways = view.list("Gateway").flatMap((object) => {
     const compiled = compileGateway(object, { view, classes, cache, trustCache });
     if (compiled.ours) return [compiled];
+    const { namespace, name } = object.meta;
+    if (compiled.kept) infrastructure.set(gatewayScope(namespace, name), compiled.kept);
     if (compiled.diagnostic) diagnostics.set(keyOf(object), compiled.diagnostic);
     return [];
   });
-  const points = new Map(gateways.map(({ point }) => [`${point.namespace}/${point.name}`, point]));
+  const points = new Map(gateways.flatMap((compiled) => [...compiled.points]));
+  for (const object of view.list("ListenerSet")) {
+    const { diagnostic } = compileSet(object, { gateways: points });
+    if (diagnostic !== undefined) diagnostics.set(keyOf(object), diagnostic);
+  }
   const routes = view.list("HTTPRoute").flatMap((object) => {
     const compiled = compileRoute(object, {
       view,
@@ -119,8 +140,16 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
     const attached = counts.get(decision.scope) ?? new Map();
     const context = statusContext(decision.gateway, { ...options, attached });
     statuses.set(keyOf(decision.gateway), gatewayStatus(decision, context));
+    for (const entry of decision.sets) {
+      const of = {
+        gateway: decision,
+        context: setContext(entry.set, context, { ...options, scope: decision.scope }),
+      };
+      statuses.set(keyOf(entry.set), listenerSetStatus(entry, of));
+    }
     scopes.set(decision.scope, scopeContent(decision, routes));
     ports.set(decision.scope, listenerPorts(decision));
+    infrastructure.set(decision.scope, gatewayInfrastructure(decision));
     for (const [slot, material] of certificateParts(decision)) certificates.set(slot, material);
     for (const [slot, material] of gatewayTrust(decision)) trust.set(slot, material);
   }
@@ -131,7 +160,7 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
     for (const [slot, material] of routeTrust(route)) trust.set(slot, material);
     if (route.served.size === 0) continue;
     for (const backend of route.backends) {
-      endpoints.set(backend.endpoints, endpointSet(backend, view));
+      endpoints.set(backend.endpoints, endpointSet(backend, { view, servicesByName }));
     }
   }
   for (const policy of view.list("BackendTLSPolicy")) {
@@ -142,7 +171,16 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
     });
     if (status !== undefined) statuses.set(key, status);
   }
-  return { scopes, ports, endpoints, certificates, trust, statuses, diagnostics };
+  return {
+    scopes,
+    ports,
+    infrastructure,
+    endpoints,
+    certificates,
+    trust,
+    statuses,
+    diagnostics,
+  };
 }
 
 /** Scope → listener → accepted routes, whether the listener is served or not. */
@@ -167,9 +205,19 @@ export function statusContext(
   const { attached, addresses, programmed, obstacle, now = -Infinity } = options;
   return {
     attached,
-    addresses: addresses?.({ namespace, name }) ?? [],
+    addresses: addresses?.({ namespace, name }),
     programmed: programmed?.(scope, generation),
     obstacle: obstacle?.(scope),
     now,
   };
+}
+
+/** What the status of a set reads: its own generation decides whether it is programmed. */
+export function setContext(
+  set: ListenerSet,
+  context: GatewayStatusContext,
+  { scope, setProgrammed }: FleetContext & { scope: string },
+): GatewayStatusContext {
+  const { generation } = set.meta;
+  return { ...context, programmed: setProgrammed?.(scope, { key: keyOf(set), generation }) };
 }

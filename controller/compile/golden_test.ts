@@ -22,6 +22,7 @@ const FILES = new Set([
   "requests.yaml",
   "snapshot.golden.yaml",
   "status.golden.yaml",
+  "infrastructure.golden.yaml",
 ]);
 
 interface CaseOptions {
@@ -104,7 +105,9 @@ function compileTexts(
   const { programmed, addresses, controllerName, obstacle, now } = options;
   const result = compile(store.view(), {
     ...(controllerName === undefined ? {} : { controllerName }),
-    ...(programmed === undefined ? {} : { programmed: () => programmed }),
+    ...(programmed === undefined
+      ? {}
+      : { programmed: () => programmed, setProgrammed: () => programmed }),
     ...(addresses === undefined ? {} : { addresses: () => addresses }),
     ...(obstacle === undefined ? {} : { obstacle: () => obstacle }),
     ...(now === undefined ? {} : { now: Date.parse(now) }),
@@ -132,6 +135,16 @@ function difference<V>(
 
 function render(value: unknown): string {
   return stringify(JSON.parse(JSON.stringify(value)), { lineWidth: -1 });
+}
+
+/** Also what is around Gateways, where a case has a golden for it. */
+function infrastructureGolden(folder: URL, { result }: Compiled, base: CompileResult) {
+  if (readText(new URL("infrastructure.golden.yaml", folder)) === undefined) return {};
+  return {
+    "infrastructure.golden.yaml": render(
+      difference(result.infrastructure, { before: base.infrastructure, show: (value) => value }),
+    ),
+  };
 }
 
 function goldens({ result, problems }: Compiled, base: CompileResult) {
@@ -206,7 +219,8 @@ function runCase(folder: URL, defaults: string | undefined): void {
   const inputs = edit === undefined ? [input] : [input, edit];
   const compiled = compileTexts({ defaults, inputs }, options);
   const base = compileTexts({ defaults, inputs: [] }, options).result;
-  for (const [name, text] of Object.entries(goldens(compiled, base))) {
+  const texts = { ...goldens(compiled, base), ...infrastructureGolden(folder, compiled, base) };
+  for (const [name, text] of Object.entries(texts)) {
     const path = new URL(name, folder);
     if (UPDATE) Deno.writeTextFileSync(path, text);
     else assertEquals(text, readText(path), `${name} differs; \`deno task golden\` rewrites it`);

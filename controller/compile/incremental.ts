@@ -5,35 +5,31 @@
  * and diagnostics.
  */
 import { DEFAULT_CONTROLLER_NAME } from "../../shared/config/settings.ts";
-import type { EndpointSet } from "../../shared/snapshot/schema.ts";
-import { ResourceMap } from "../../shared/snapshot/resource_map.ts";
 import { type AttachPoint, sameAttachPoint } from "../attach/attach_point.ts";
 import type { ResolvedBackend } from "../attach/backends.ts";
-import { decidePolicy, type PolicyDecision } from "../attach/backend_tls.ts";
 import type { TrustCache } from "../attach/trust.ts";
+import { allListeners } from "../attach/gateways.ts";
 import type { CertificateCache } from "../attach/certificates.ts";
-import {
-  type CompileOptions,
-  type CompileResult,
-  type FleetContext,
-  statusContext,
-} from "./compile.ts";
+import { type CompileOptions, type FleetContext, setContext, statusContext } from "./compile.ts";
 import {
   compileClass,
   type CompiledClass,
   type CompiledGateway,
   type CompiledRoute,
+  type CompiledSet,
   compileGateway,
   compileRoute,
-  type Diagnostic,
+  compileSet,
 } from "./object.ts";
 import { sameBackend, ScopeAssembly } from "./scope.ts";
-import { PolicyUses } from "./policy_uses.ts";
+import { closeDrafts, type Drafts, type IncrementalResult, NOTHING, openDrafts } from "./drafts.ts";
+import { PolicyStatuses } from "./policy_statuses.ts";
 import { SharedValues } from "./shared_values.ts";
 import { type ResultChange, Stage, type StageObserver } from "./stage.ts";
-import { Draft } from "./draft.ts";
 import { endpointSet } from "../model/endpoints.ts";
-import { objectKey } from "../model/objects.ts";
+import { gatewayScope } from "../../shared/snapshot/ids.ts";
+import { keyOf, type Kind, objectKey } from "../model/objects.ts";
+import { gatewayInfrastructure } from "../model/infrastructure.ts";
 import {
   certificateParts,
   gatewayTrust,
@@ -41,40 +37,34 @@ import {
   type RouteParts,
   routeTrust,
 } from "../model/scope.ts";
-import type { CertificateMaterial, ScopeContent, TrustMaterial } from "../publish/types.ts";
-import { backendTlsPolicyStatus } from "../status/backend_tls_policy.ts";
-import type { DesiredStatus } from "../status/desired.ts";
+import type { CertificateMaterial, TrustMaterial } from "../publish/types.ts";
 import { expiredCertificates, gatewayStatus } from "../status/gateway.ts";
-import { type Reads, readsOf, recordReads, References } from "../store/references.ts";
+import { listenerSetStatus } from "../status/listener_set.ts";
+import { type Reads, readsOf, recordReads, References, Referred } from "../store/references.ts";
 import { StoredView } from "../store/view.ts";
 
 /** What a route reads of a Gateway and a Gateway of its class, as the name of a read. */
 const decisionOf = (key: string) => `decision of ${key}`;
 const classKey = (name: string) => objectKey("GatewayClass", "", name);
 
-/** A result whose successor costs what changed; maps are never changed in place. */
-export interface IncrementalResult extends CompileResult {
-  scopes: ResourceMap<ScopeContent>;
-  ports: ResourceMap<readonly number[]>;
-  endpoints: ResourceMap<EndpointSet>;
-  certificates: ResourceMap<CertificateMaterial>;
-  trust: ResourceMap<TrustMaterial>;
-  statuses: ResourceMap<DesiredStatus>;
-  diagnostics: ResourceMap<Diagnostic>;
-}
-
 export class IncrementalCompiler {
   readonly #controllerName: string;
   readonly #cache: CertificateCache;
   readonly #observer: StageObserver | undefined;
+  readonly #referredKinds: readonly Kind[];
+  readonly #servicesByName: boolean;
   #state: CompilerState | undefined;
 
   constructor(
-    options: Pick<CompileOptions, "controllerName" | "certificateCache"> & {
+    options: Pick<CompileOptions, "controllerName" | "certificateCache" | "servicesByName"> & {
       observer?: StageObserver;
+      /** Kinds of which {@linkcode IncrementalCompiler.referred} tells. */
+      referredKinds?: readonly Kind[];
     } = {},
   ) {
     this.#observer = options.observer;
+    this.#referredKinds = options.referredKinds ?? [];
+    this.#servicesByName = options.servicesByName ?? true;
     this.#controllerName = options.controllerName ?? DEFAULT_CONTROLLER_NAME;
     this.#cache = options.certificateCache ?? new WeakMap();
   }
@@ -85,6 +75,8 @@ export class IncrementalCompiler {
       controllerName: this.#controllerName,
       cache: this.#cache,
       ...(this.#observer === undefined ? {} : { observer: this.#observer }),
+      referred: new Referred(this.#referredKinds),
+      servicesByName: this.#servicesByName,
     });
     // A fault in the middle leaves results of two views behind: then all is compiled anew.
     this.#state = undefined;
@@ -92,47 +84,50 @@ export class IncrementalCompiler {
     this.#state = state;
     return result;
   }
+
+  /** Keys of the objects of some kinds that the last compile referred to, there or not. */
+  get referred(): ReadonlySet<string> {
+    return this.#state?.referred ?? new Set();
+  }
 }
 
 interface CompilerOptions {
   controllerName: string;
   cache: CertificateCache;
   observer?: StageObserver;
+  referred: Referred;
+  servicesByName: boolean;
 }
 
 class CompilerState {
   readonly #classes: Stage<"GatewayClass", CompiledClass>;
   readonly #gateways: Stage<"Gateway", CompiledGateway>;
+  readonly #sets: Stage<"ListenerSet", CompiledSet>;
   readonly #routes: Stage<"HTTPRoute", CompiledRoute>;
-  readonly #policies: Stage<"BackendTLSPolicy", PolicyDecision>;
-  readonly #policyUses = new PolicyUses();
+  readonly #policies: PolicyStatuses;
+  /** By the key of the Gateway or set. */
+  readonly #points = new Map<string, AttachPoint>();
   readonly #assemblies = new Map<string, ScopeAssembly>();
   readonly #backends = new SharedValues<ResolvedBackend>();
   readonly #endpointReads = new References();
   readonly #certificates = new SharedValues<CertificateMaterial>();
   readonly #trust = new SharedValues<TrustMaterial>();
-  readonly #controllerName: string;
   /** Scope → what the status of its Gateway was made of, beside its decision. */
   readonly #contexts = new Map<string, string>();
+  readonly #referred: Referred;
+  readonly #servicesByName: boolean;
   #view = StoredView.EMPTY;
-  #result: IncrementalResult = {
-    scopes: ResourceMap.from<ScopeContent>([]),
-    ports: ResourceMap.from<readonly number[]>([]),
-    endpoints: ResourceMap.from<EndpointSet>([]),
-    certificates: ResourceMap.from<CertificateMaterial>([]),
-    trust: ResourceMap.from<TrustMaterial>([]),
-    statuses: ResourceMap.from<DesiredStatus>([]),
-    diagnostics: ResourceMap.from<Diagnostic>([]),
-  };
+  #result = NOTHING;
 
-  constructor({ controllerName, cache, observer }: CompilerOptions) {
-    const observed = observer === undefined ? {} : { observer };
-    this.#controllerName = controllerName;
+  constructor({ controllerName, cache, observer, referred, servicesByName }: CompilerOptions) {
+    const observed = { referred, ...(observer === undefined ? {} : { observer }) };
+    this.#referred = referred;
+    this.#servicesByName = servicesByName;
     const trustCache: TrustCache = new WeakMap();
     this.#classes = new Stage({
       ...observed,
       kind: "GatewayClass",
-      make: (gatewayClass) => compileClass(gatewayClass, controllerName),
+      make: (gatewayClass, { view }) => compileClass(gatewayClass, { view, controllerName }),
     });
     this.#gateways = new Stage({
       ...observed,
@@ -142,19 +137,25 @@ class CompilerState {
         return compileGateway(gateway, { view, classes, cache, trustCache });
       },
     });
+    this.#sets = new Stage({
+      ...observed,
+      kind: "ListenerSet",
+      make: (set, { reads }) =>
+        compileSet(set, { gateways: { get: (key: string) => this.#attachPoint(key, reads) } }),
+    });
     this.#routes = new Stage({
       ...observed,
       kind: "HTTPRoute",
       make: (route, { view, reads }) => {
-        const gateways = { get: (name: string) => this.#attachPoint(name, reads) };
+        const gateways = { get: (key: string) => this.#attachPoint(key, reads) };
         return compileRoute(route, { view, gateways, trustCache, controllerName });
       },
     });
-    this.#policies = new Stage({
-      ...observed,
-      kind: "BackendTLSPolicy",
-      make: (policy, { view }) => decidePolicy(policy, { view, trustCache }),
-    });
+    this.#policies = new PolicyStatuses({ ...observed, controllerName, trustCache });
+  }
+
+  get referred(): ReadonlySet<string> {
+    return this.#referred.keys();
   }
 
   #classDecision(name: string, reads: Reads) {
@@ -162,9 +163,9 @@ class CompilerState {
     return this.#classes.get(classKey(name))?.decision;
   }
 
-  #attachPoint(name: string, reads: Reads): AttachPoint | undefined {
-    reads(decisionOf(`Gateway/${name}`));
-    return pointOf(this.#gateways.get(`Gateway/${name}`));
+  #attachPoint(key: string, reads: Reads): AttachPoint | undefined {
+    reads(decisionOf(key));
+    return this.#points.get(key);
   }
 
   update(view: StoredView, fleet: FleetContext): IncrementalResult {
@@ -172,29 +173,11 @@ class CompilerState {
     for (const change of view.changedSince(this.#view)) {
       for (const name of readsOf(change)) touched.add(name);
     }
-    const drafts: Drafts = {
-      scopes: new Draft(this.#result.scopes),
-      ports: new Draft(this.#result.ports),
-      endpoints: new Draft(this.#result.endpoints),
-      certificates: new Draft(this.#result.certificates),
-      trust: new Draft(this.#result.trust),
-      statuses: new Draft(this.#result.statuses),
-      diagnostics: new Draft(this.#result.diagnostics),
-    };
+    const drafts = openDrafts(this.#result);
     if (touched.size > 0) this.#decide(view, { touched, drafts });
     this.#view = view;
     this.#stateGateways(fleet, drafts);
-    if (Object.values(drafts).some((draft) => draft.changed)) {
-      this.#result = {
-        scopes: drafts.scopes.done(),
-        ports: drafts.ports.done(),
-        endpoints: drafts.endpoints.done(),
-        certificates: drafts.certificates.done(),
-        trust: drafts.trust.done(),
-        statuses: drafts.statuses.done(),
-        diagnostics: drafts.diagnostics.done(),
-      };
-    }
+    this.#result = closeDrafts(drafts, this.#result);
     return this.#result;
   }
 
@@ -205,13 +188,14 @@ class CompilerState {
       drafts.statuses.put(key, after?.status);
     }
     const dirty = new Set<string>();
-    for (const change of this.#gateways.update(view, touched)) {
-      if (!sameAttachPoint(pointOf(change.before), pointOf(change.after))) {
-        touched.add(decisionOf(change.key));
-      }
+    const gateways = this.#gateways.update(view, touched);
+    for (const key of this.#mergePoints(gateways)) touched.add(decisionOf(key));
+    for (const change of gateways) {
       this.#mergeGateway(change, drafts);
-      const scope = pointOf(change.after)?.scope;
-      if (scope !== undefined) dirty.add(scope);
+      if (change.after?.ours) dirty.add(change.after.decision.scope);
+    }
+    for (const { key, after } of this.#sets.update(view, touched)) {
+      drafts.diagnostics.put(key, after?.diagnostic);
     }
     for (const change of this.#routes.update(view, touched)) {
       for (const scope of this.#mergeRoute(change, drafts)) dirty.add(scope);
@@ -229,16 +213,31 @@ class CompilerState {
       const now = this.#trust.get(slot);
       if (now !== before) drafts.trust.put(slot, now);
     }
-    const policies = new Set(this.#policies.update(view, touched).map(({ key }) => key));
-    this.#statePolicies(policies.union(this.#policyUses.take()), drafts);
+    for (const [key, status] of this.#policies.update(view, touched)) {
+      drafts.statuses.put(key, status);
+    }
   }
 
-  #statePolicies(keys: ReadonlySet<string>, drafts: Drafts): void {
-    for (const key of keys) {
-      const decision = this.#policies.get(key);
-      const context = { controllerName: this.#controllerName, scopes: this.#policyUses.of(key) };
-      drafts.statuses.put(key, decision && backendTlsPolicyStatus(decision, context));
+  /** Returns the keys of Gateways and sets that routes see differently. */
+  #mergePoints(changes: readonly ResultChange<CompiledGateway>[]): Set<string> {
+    const before = new Map<string, AttachPoint | undefined>();
+    // A set may go from one Gateway to another: all are taken out before any is put in.
+    for (const { before: old } of changes) {
+      for (const [key, point] of pointsOf(old)) {
+        before.set(key, point);
+        this.#points.delete(key);
+      }
     }
+    for (const { after } of changes) {
+      for (const [key, point] of pointsOf(after)) {
+        if (!before.has(key)) before.set(key, undefined);
+        this.#points.set(key, point);
+      }
+    }
+    const different = [...before].filter(([key, point]) =>
+      !sameAttachPoint(point, this.#points.get(key))
+    );
+    return new Set(different.map(([key]) => key));
   }
 
   #mergeGateway({ key, before, after }: ResultChange<CompiledGateway>, drafts: Drafts): void {
@@ -247,12 +246,19 @@ class CompilerState {
       for (const slot of gatewayTrust(before.decision).keys()) this.#trust.remove(slot);
     }
     drafts.diagnostics.put(key, after?.ours === false ? after.diagnostic : undefined);
-    if (before?.ours) this.#contexts.delete(before.point.scope);
+    if (before?.ours) {
+      this.#contexts.delete(before.decision.scope);
+      // Whoever has them now states them anew, after all Gateways are merged.
+      for (const { set } of before.decision.sets) drafts.statuses.put(keyOf(set), undefined);
+    }
     if (!after?.ours) {
+      const [, namespace = "", name = ""] = key.split("/");
+      drafts.infrastructure.put(gatewayScope(namespace, name), after?.kept);
       if (!before?.ours) return;
-      this.#assemblies.delete(before.point.scope);
-      drafts.scopes.put(before.point.scope, undefined);
-      drafts.ports.put(before.point.scope, undefined);
+      const { scope } = before.decision;
+      this.#assemblies.delete(scope);
+      drafts.scopes.put(scope, undefined);
+      drafts.ports.put(scope, undefined);
       drafts.statuses.put(key, undefined);
       return;
     }
@@ -260,12 +266,16 @@ class CompilerState {
       this.#certificates.add(slot, material);
     }
     for (const [slot, material] of gatewayTrust(after.decision)) this.#trust.add(slot, material);
-    const { scope } = after.point;
+    const { scope } = after.decision;
     let assembly = this.#assemblies.get(scope);
     if (assembly === undefined) this.#assemblies.set(scope, assembly = new ScopeAssembly(scope));
     assembly.setGateway(after.decision);
     const ports = listenerPorts(after.decision);
     if (ports.join() !== drafts.ports.get(scope)?.join()) drafts.ports.put(scope, ports);
+    const infrastructure = gatewayInfrastructure(after.decision);
+    if (JSON.stringify(infrastructure) !== JSON.stringify(drafts.infrastructure.get(scope))) {
+      drafts.infrastructure.put(scope, infrastructure);
+    }
   }
 
   /** Returns the scopes whose content may be different. */
@@ -276,7 +286,7 @@ class CompilerState {
       const counted = this.#assemblies.get(scope)?.setRoute(old, now);
       if (counted) this.#contexts.delete(scope);
     }
-    this.#policyUses.setRoute(old, now);
+    this.#policies.uses.setRoute(old, now);
     if (old !== undefined) { for (const slot of routeTrust(old).keys()) this.#trust.remove(slot); }
     if (now !== undefined) {
       for (const [slot, one] of routeTrust(now)) {
@@ -311,7 +321,10 @@ class CompilerState {
         continue;
       }
       const names = new Set<string>();
-      const set = endpointSet(backend, recordReads(view, (name) => void names.add(name)));
+      const set = endpointSet(backend, {
+        view: recordReads(view, (name) => void names.add(name)),
+        servicesByName: this.#servicesByName,
+      });
       this.#endpointReads.record(key, names);
       drafts.endpoints.put(key, set);
     }
@@ -321,31 +334,34 @@ class CompilerState {
   #stateGateways(fleet: FleetContext, drafts: Drafts): void {
     for (const [key, compiled] of this.#gateways.results()) {
       if (!compiled.ours) continue;
-      const { decision, point } = compiled;
-      const attached = this.#assemblies.get(point.scope)?.counts ?? new Map();
+      const { decision } = compiled;
+      const attached = this.#assemblies.get(decision.scope)?.counts ?? new Map();
       const context = statusContext(decision.gateway, { ...fleet, attached });
       const { addresses, programmed, obstacle, now } = context;
-      const expired = decision.listeners.map((listener) => expiredCertificates(listener, now));
-      const said = JSON.stringify([addresses, programmed, obstacle, expired]);
-      if (this.#contexts.get(point.scope) === said) continue;
-      this.#contexts.set(point.scope, said);
+      const expired = allListeners(decision).flatMap(({ listeners }) =>
+        listeners.map((listener) => expiredCertificates(listener, now))
+      );
+      const sets = decision.sets.map((entry) => ({
+        entry,
+        context: setContext(entry.set, context, { ...fleet, scope: decision.scope }),
+      }));
+      const setsProgrammed = sets.map(({ context }) => context.programmed);
+      const said = JSON.stringify([addresses, programmed, obstacle, expired, setsProgrammed]);
+      if (this.#contexts.get(decision.scope) === said) continue;
+      this.#contexts.set(decision.scope, said);
       drafts.statuses.put(key, gatewayStatus(decision, context));
+      for (const { entry, context } of sets) {
+        drafts.statuses.put(
+          keyOf(entry.set),
+          listenerSetStatus(entry, { gateway: decision, context }),
+        );
+      }
     }
   }
 }
 
-interface Drafts {
-  scopes: Draft<ScopeContent>;
-  ports: Draft<readonly number[]>;
-  endpoints: Draft<EndpointSet>;
-  certificates: Draft<CertificateMaterial>;
-  trust: Draft<TrustMaterial>;
-  statuses: Draft<DesiredStatus>;
-  diagnostics: Draft<Diagnostic>;
-}
-
-function pointOf(compiled: CompiledGateway | undefined): AttachPoint | undefined {
-  return compiled?.ours ? compiled.point : undefined;
+function pointsOf(compiled: CompiledGateway | undefined): Iterable<[string, AttachPoint]> {
+  return compiled?.ours ? compiled.points : [];
 }
 
 function partsOf(compiled: CompiledRoute | undefined): RouteParts | undefined {

@@ -1,12 +1,20 @@
 /** One object → everything that is said about it: what others see of it, status, diagnostic. */
-import { type AttachPoint, attachPoint } from "../attach/attach_point.ts";
-import { type ClassDecision, decideClass } from "../attach/classes.ts";
+import { type AttachPoint, attachPoints } from "../attach/attach_point.ts";
+import { type ClassContext, type ClassDecision, decideClass } from "../attach/classes.ts";
 import { decideGateway, type GatewayContext, type GatewayDecision } from "../attach/gateways.ts";
 import { decideRoute, type RouteContext } from "../attach/routes.ts";
-import { type Gateway, type GatewayClass, type HttpRoute, keyOf } from "../model/objects.ts";
+import {
+  type Gateway,
+  type GatewayClass,
+  type HttpRoute,
+  keyOf,
+  type ListenerSet,
+} from "../model/objects.ts";
+import { type GatewayInfrastructure, keptInfrastructure } from "../model/infrastructure.ts";
 import { type RouteParts, routeParts } from "../model/scope.ts";
 import { type GatewayClassStatus, gatewayClassStatus } from "../status/gateway_class.ts";
 import { type HttpRouteStatus, httpRouteStatus } from "../status/http_route.ts";
+import { setGateway } from "../store/group.ts";
 
 /** Something that an object's author should know and that no condition says. */
 export interface Diagnostic {
@@ -25,21 +33,32 @@ export interface CompiledClass {
 /** Undefined for a class of somebody else's. */
 export function compileClass(
   gatewayClass: GatewayClass,
-  controllerName: string,
+  context: ClassContext,
 ): CompiledClass | undefined {
-  const decision = decideClass(gatewayClass, controllerName);
+  const decision = decideClass(gatewayClass, context);
   return decision && { decision, status: gatewayClassStatus(decision) };
 }
 
 export type CompiledGateway =
-  | { ours: true; decision: GatewayDecision; point: AttachPoint }
-  | { ours: false; diagnostic: Diagnostic | undefined };
+  | { ours: true; decision: GatewayDecision; points: ReadonlyMap<string, AttachPoint> }
+  | {
+    ours: false;
+    diagnostic: Diagnostic | undefined;
+    /** Its class is ours but refused: what is around the Gateway stays. */
+    kept?: GatewayInfrastructure;
+  };
 
 export function compileGateway(gateway: Gateway, context: GatewayContext): CompiledGateway {
   const decision = decideGateway(gateway, context);
-  return decision === undefined
-    ? { ours: false, diagnostic: noClass(gateway, context) }
-    : { ours: true, decision, point: attachPoint(decision) };
+  if (decision === undefined) {
+    const refused = context.classes.get(gateway.spec.gatewayClassName) !== undefined;
+    return {
+      ours: false,
+      diagnostic: noClass(gateway, context),
+      ...(refused ? { kept: keptInfrastructure(gateway) } : {}),
+    };
+  }
+  return { ours: true, decision, points: attachPoints(decision) };
 }
 
 /** Nobody's status speaks for a Gateway whose class is refused or missing. */
@@ -54,6 +73,26 @@ function noClass(gateway: Gateway, { view, classes }: GatewayContext): Diagnosti
     severity: "warning",
     object: keyOf(gateway),
     message: `spec.gatewayClassName: ${message}`,
+  };
+}
+
+/** What is to say of a set: nothing when its Gateway is one of ours, which decides about it. */
+export interface CompiledSet {
+  diagnostic: Diagnostic | undefined;
+}
+
+export function compileSet(
+  set: ListenerSet,
+  { gateways }: { gateways: RouteContext["gateways"] },
+): CompiledSet {
+  const gateway = setGateway(set);
+  const ours = gateway !== undefined && gateways.get(`Gateway/${gateway}`) !== undefined;
+  return {
+    diagnostic: ours ? undefined : {
+      severity: "warning",
+      object: keyOf(set),
+      message: "spec.parentRef names no Gateway of this controller, so the set adds nothing",
+    },
   };
 }
 

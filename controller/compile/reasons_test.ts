@@ -1,7 +1,7 @@
 /**
  * The reasons that Gateway API v1.7.0 knows for the conditions of the kinds that are served
- * (apis/v1/gatewayclass_types.go, gateway_types.go, shared_types.go, policy_types.go,
- * backendtlspolicy_types.go), against what the golden cases
+ * (apis/v1/gatewayclass_types.go, gateway_types.go, listenerset_types.go, shared_types.go,
+ * policy_types.go, backendtlspolicy_types.go), against what the golden cases
  * show. A reason is either shown by a case or named below with why it cannot come up.
  */
 import { assert, assertEquals } from "@std/assert";
@@ -63,6 +63,31 @@ const REASONS: Readonly<Record<string, Readonly<Record<string, readonly string[]
     Programmed: ["Programmed", "Invalid", "Pending"],
     OverlappingTLSConfig: ["OverlappingHostnames", "OverlappingCertificates"],
   },
+  ListenerSet: {
+    Accepted: [
+      "Accepted",
+      "Invalid",
+      "NotAllowed",
+      "ParentNotAccepted",
+      "ListenersNotValid",
+      "Pending",
+    ],
+    Programmed: [
+      "Programmed",
+      "Invalid",
+      "ParentNotProgrammed",
+      "ListenersNotValid",
+      "PortUnavailable",
+      "Pending",
+    ],
+  },
+  "listener of a set": {
+    Accepted: ["Accepted", "PortUnavailable", "UnsupportedProtocol", "TooManyListeners", "Pending"],
+    Conflicted: ["HostnameConflict", "ProtocolConflict", "ListenerConflict", "NoConflicts"],
+    ResolvedRefs: ["ResolvedRefs", "InvalidCertificateRef", "InvalidRouteKinds", "RefNotPermitted"],
+    Programmed: ["Programmed", "Invalid", "PortUnavailable", "Pending"],
+    OverlappingTLSConfig: ["OverlappingHostnames", "OverlappingCertificates"],
+  },
   route: {
     Accepted: [
       "Accepted",
@@ -89,7 +114,7 @@ const REASONS: Readonly<Record<string, Readonly<Record<string, readonly string[]
 };
 
 const DECIDED = "a decision is made before a status is written";
-const ADDRESSES = "addresses cannot be asked for, and are refused with AddressNotUsable";
+const ROUTABILITY = "a condition of address routability, which is experimental and not read";
 
 /** `<part> <condition> <reason>` → why no case can show it. */
 const CANNOT_COME_UP: Readonly<Record<string, string>> = {
@@ -100,13 +125,22 @@ const CANNOT_COME_UP: Readonly<Record<string, string>> = {
   "Gateway Accepted Pending": DECIDED,
   "Gateway Accepted NotReconciled": "deprecated with Scheduled",
   "Gateway Accepted Invalid": "the more exact reasons are given",
-  "Gateway Programmed AddressNotAssigned": ADDRESSES,
-  "Gateway AddressesAssigned AddressesAssigned": ADDRESSES,
-  "Gateway AddressesAssigned PartiallyAssigned": ADDRESSES,
-  "Gateway AddressesAssigned NotAssigned": ADDRESSES,
+  "Gateway AddressesAssigned AddressesAssigned": ROUTABILITY,
+  "Gateway AddressesAssigned PartiallyAssigned": ROUTABILITY,
+  "Gateway AddressesAssigned NotAssigned": ROUTABILITY,
   "listener Accepted PortUnavailable": "a fleet maps ports; when none is left it is NoResources",
   "listener Accepted Pending": DECIDED,
   "listener Accepted UnsupportedValue": "every value that the schema admits is served",
+  "ListenerSet Accepted Pending": DECIDED,
+  "ListenerSet Accepted Invalid": "the more exact reasons are given",
+  "ListenerSet Programmed Invalid": "the more exact reasons are given",
+  "ListenerSet Programmed PortUnavailable": "a fleet maps ports",
+  "listener of a set Accepted PortUnavailable": "a fleet maps ports",
+  "listener of a set Accepted TooManyListeners": "a snapshot that is too large is NoResources",
+  "listener of a set Accepted Pending": DECIDED,
+  "listener of a set Conflicted ListenerConflict":
+    "equal protocol and hostname is HostnameConflict",
+  "listener of a set Programmed PortUnavailable": "a fleet maps ports",
   "route Accepted Pending": DECIDED,
   "policy Accepted TargetNotFound": "a policy without its target has no Gateway to say so for",
 };
@@ -116,6 +150,13 @@ const OUR_OWN: ReadonlySet<string> = new Set([
   // The listener's conflict is why it is not accepted, and the spec says so of no other reason.
   "listener Accepted HostnameConflict",
   "listener Accepted ProtocolConflict",
+  // The suite wants the conflict itself there, and a set's refusal in both of its conditions.
+  "ListenerSet Programmed NotAllowed",
+  "ListenerSet Programmed ParentNotAccepted",
+  "listener of a set Accepted HostnameConflict",
+  "listener of a set Accepted ProtocolConflict",
+  "listener of a set Programmed HostnameConflict",
+  "listener of a set Programmed ProtocolConflict",
   // A condition type of our own: the spec has none for it.
   "listener gateway.lightapi.net/CertificateExpired Expired",
 ]);
@@ -151,7 +192,8 @@ function shownReasons(): Set<string> {
     for (const status of Object.values(statuses)) {
       add(status.kind, status);
       for (const ancestor of status.ancestors ?? []) add("policy", ancestor);
-      for (const listener of status.listeners ?? []) add("listener", listener);
+      const listener = status.kind === "ListenerSet" ? "listener of a set" : "listener";
+      for (const entry of status.listeners ?? []) add(listener, entry);
       for (const parent of status.parents ?? []) add("route", parent);
     }
   }

@@ -3,7 +3,7 @@
  * when it changed itself, or when something did that was read for it.
  */
 import type { Kind, ObjectByKind } from "../model/objects.ts";
-import { type Reads, recordReads, References } from "../store/references.ts";
+import { type Reads, recordReads, References, type Referred } from "../store/references.ts";
 import type { ClusterView, StoredView } from "../store/view.ts";
 
 /** A result as it was and as it is; absent = there is none. */
@@ -27,15 +27,18 @@ export interface StageOptions<K extends Kind, R> {
   /** Reads through `view` are recorded; what else is read has to be told to `reads`. */
   make: (object: ObjectByKind[K], context: { view: ClusterView; reads: Reads }) => R | undefined;
   observer?: StageObserver;
+  /** Counts what is referred to. */
+  referred?: Referred;
 }
 
 export class Stage<K extends Kind, R> {
   readonly #options: StageOptions<K, R>;
-  readonly #references = new References();
+  readonly #references: References;
   readonly #results = new Map<string, R>();
 
   constructor(options: StageOptions<K, R>) {
     this.#options = options;
+    this.#references = new References(options.referred);
   }
 
   /** The result of an object, by its key. */

@@ -14,6 +14,7 @@ export function resultBytes(result: CompileResult): string {
       sorted(sources),
     ]),
     sorted(result.ports),
+    sorted(result.infrastructure),
     sorted(result.endpoints),
     sorted(result.certificates),
     sorted(result.trust),

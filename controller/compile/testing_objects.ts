@@ -4,85 +4,50 @@
  */
 import fc from "fast-check";
 import {
-  type BackendTlsPolicy,
   type EndpointSlice,
   type Gateway,
   GATEWAY_GROUP,
   type GatewayAddress,
-  type Kind,
+  type GatewayParameters,
   type KubeObject,
   type Labels,
   LIGHT_GROUP,
   type LightBackend,
+  type ListenerNamespaces,
   type ObjectByKind,
-  type ObjectMeta,
   type ParametersRef,
   type ReferenceGrant,
   type RouteFilter,
   type ServicePort,
 } from "../model/objects.ts";
 import { RedactedText } from "../publish/types.ts";
+import {
+  meta,
+  namespace,
+  NAMESPACES,
+  often,
+  optional,
+  pick,
+  present,
+  seldom,
+} from "./testing_arbitraries.ts";
+import { backendTlsPolicy, gatewayTls } from "./testing_tls_objects.ts";
 
 type GrantTarget = ReferenceGrant["spec"]["to"][number];
-type PolicyTarget = BackendTlsPolicy["spec"]["targetRefs"][number];
-type Validation = BackendTlsPolicy["spec"]["validation"];
-type GatewayTls = NonNullable<Gateway["spec"]["tls"]>;
 type SlicePort = NonNullable<EndpointSlice["ports"]>[number];
 type LightEndpoint = LightBackend["spec"]["endpoints"][number];
 
-const NAMESPACES = ["a", "b"];
 const CONTROLLER = "networknt.com/light-k8s-gateway";
-
-const namespace = fc.constantFrom(...NAMESPACES);
-const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
-
-const pick = <T>(...values: T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
-
-/** The usual value, and now and then the other. */
-const often = <T>(usual: T, other: T): fc.Arbitrary<T> =>
-  fc.oneof({ weight: 6, arbitrary: fc.constant(usual) }, fc.constant(other));
-
-type Present<T> =
-  & { [K in keyof T as undefined extends T[K] ? never : K]: T[K] }
-  & { [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined> };
-
-/** Leaves out members that are undefined, as decoders do. */
-function present<T extends object>(value: T): Present<T> {
-  return Object.fromEntries(
-    Object.entries(value).filter(([, member]) => member !== undefined),
-  ) as Present<T>;
-}
-
-interface MetaOptions {
-  names: string[];
-  namespaced?: boolean;
-  labels?: fc.Arbitrary<Labels>;
-}
-
-function meta(
-  kind: Kind,
-  { names, namespaced = true, labels = fc.constant({}) }: MetaOptions,
-): fc.Arbitrary<ObjectMeta> {
-  return fc.record({
-    namespace: namespaced ? namespace : fc.constant(""),
-    name: fc.constantFrom(...names),
-    generation: fc.integer({ min: 1, max: 3 }),
-    created: fc.integer({ min: 0, max: 2 }),
-    labels,
-    manager: fc.constantFrom("x.yaml", "y.yaml"),
-  }).map((entry) => ({ ...entry, uid: `${kind}/${entry.namespace}/${entry.name}` }));
-}
 
 const gatewayClass: fc.Arbitrary<KubeObject> = fc.record({
   kind: fc.constant("GatewayClass" as const),
   meta: meta("GatewayClass", { names: ["c1", "c2"], namespaced: false }),
   spec: fc.record({
     controllerName: often(CONTROLLER, "example.com/other"),
-    parametersRef: often<ParametersRef | undefined>(undefined, {
-      group: "g",
-      kind: "K",
-      name: "n",
-    }),
+    parametersRef: seldom<ParametersRef>(
+      { group: LIGHT_GROUP, kind: "GatewayParameters", name: "p1", namespace: "a" },
+      { group: "g", kind: "K", name: "n" },
+    ),
   }).map(present),
 });
 
@@ -92,10 +57,10 @@ const listenerNamespaces = fc.constantFrom(
   { from: "Selector" as const, selector: { matchLabels: { team: "red" } } },
 );
 
-const listener = (name: string) =>
+const listener = (name: string, ports = [80, 443]) =>
   fc.record({
     name: fc.constant(name),
-    port: fc.constantFrom(80, 443),
+    port: fc.constantFrom(...ports),
     protocol: pick("HTTP", "HTTP", "HTTP", "HTTPS", "HTTPS", "TCP"),
     hostname: pick<string | undefined>(undefined, "a.example.com", "*.example.com"),
     allowedRoutes: fc.record({ namespaces: listenerNamespaces }),
@@ -115,38 +80,6 @@ const listener = (name: string) =>
     present({ ...rest, tls: rest.protocol === "HTTPS" ? tls : undefined })
   );
 
-const caRef = fc.record({
-  group: fc.constant(""),
-  kind: often("ConfigMap", "Service"),
-  name: fc.constantFrom("c1", "c2"),
-  namespace: fc.option(namespace, { nil: undefined, freq: 2 }),
-}).map(present);
-
-const clientValidation = fc.record({
-  caCertificateRefs: fc.array(caRef, { minLength: 1, maxLength: 2 }),
-  mode: pick<"AllowValidOnly" | "AllowInsecureFallback">("AllowValidOnly", "AllowInsecureFallback"),
-});
-
-const gatewayTls: fc.Arbitrary<GatewayTls> = fc.record({
-  frontend: optional(
-    fc.record({
-      default: fc.record({ validation: optional(clientValidation) }).map(present),
-      perPort: optional(
-        fc.record({ validation: optional(clientValidation) }).map(present)
-          .map((tls) => [{ port: 443, tls }]),
-      ),
-    }).map(present),
-  ),
-  backend: optional(fc.record({
-    clientCertificateRef: fc.record({
-      group: fc.constant(""),
-      kind: fc.constant("Secret"),
-      name: fc.constantFrom("t1", "t2"),
-      namespace: fc.option(namespace, { nil: undefined, freq: 2 }),
-    }).map(present),
-  })),
-}).map(present);
-
 const gateway: fc.Arbitrary<KubeObject> = fc.record({
   kind: fc.constant("Gateway" as const),
   meta: meta("Gateway", { names: ["g1", "g2"] }),
@@ -154,12 +87,38 @@ const gateway: fc.Arbitrary<KubeObject> = fc.record({
     gatewayClassName: fc.constantFrom("c1", "c1", "c2"),
     listeners: fc.tuple(listener("l1"), listener("l2"), fc.boolean())
       .map(([first, second, both]) => both ? [first, second] : [first]),
-    addresses: often<GatewayAddress[] | undefined>(undefined, [{
-      type: "IPAddress",
-      value: "192.0.2.1",
-    }]),
-    tls: optional(gatewayTls),
+    addresses: seldom<GatewayAddress[]>(
+      [{ type: "IPAddress", value: "192.0.2.1" }],
+      [{ type: "IPAddress" }],
+      [{ type: "Hostname", value: "a.example.com" }],
+    ),
+    infrastructure: seldom<Gateway["spec"]["infrastructure"]>(
+      { labels: { a: "b" } },
+      { parametersRef: { group: LIGHT_GROUP, kind: "GatewayParameters", name: "p2" } },
+    ),
+    allowedListeners: often<ListenerNamespaces["from"]>("All", "Same")
+      .chain((from) =>
+        fc.oneof(fc.constant({ from }), listenerNamespaces, fc.constant({ from: "None" as const }))
+      )
+      .map((namespaces) => ({ namespaces })),
+    tls: fc.oneof({ weight: 2, arbitrary: fc.constant(undefined) }, gatewayTls),
   }).map(present),
+});
+
+const listenerSet: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("ListenerSet" as const),
+  meta: meta("ListenerSet", { names: ["s1", "s2", "s3"] }),
+  spec: fc.record({
+    parentRef: fc.record({
+      group: fc.constant(GATEWAY_GROUP),
+      kind: often("Gateway", "Other"),
+      name: fc.constantFrom("g1", "g1", "g2"),
+      namespace: optional(namespace),
+    }).map(present),
+    // The first name is one that Gateways have too: listeners of two owners may share it.
+    listeners: fc.tuple(listener("l1", [80, 8080]), listener("s", [8081]), fc.boolean())
+      .map(([first, second, both]) => both ? [first, second] : [first]),
+  }),
 });
 
 const backendTarget = fc.record({
@@ -212,11 +171,13 @@ const httpRoute: fc.Arbitrary<KubeObject> = fc.record({
     parentRefs: fc.array(
       fc.record({
         group: fc.constant(GATEWAY_GROUP),
-        kind: fc.constant("Gateway"),
-        name: fc.constantFrom("g1", "g1", "g2"),
+        to: pick("Gateway/g1", "Gateway/g1", "Gateway/g2", "ListenerSet/s1", "ListenerSet/s2"),
         namespace: optional(namespace),
-        sectionName: pick<string | undefined>(undefined, undefined, "l1", "l2"),
-      }).map(present),
+        sectionName: pick<string | undefined>(undefined, undefined, "l1", "l2", "s"),
+      }).map(({ to, ...rest }) => {
+        const [kind = "", name = ""] = to.split("/");
+        return present({ ...rest, kind, name });
+      }),
       { maxLength: 3 },
     ),
     hostnames: pick<string[] | undefined>(undefined, ["a.example.com"], [
@@ -231,7 +192,7 @@ const referenceGrant: fc.Arbitrary<KubeObject> = fc.record({
   kind: fc.constant("ReferenceGrant" as const),
   meta: meta("ReferenceGrant", { names: ["x1", "x2"] }),
   spec: fc.record({
-    from: fc.tuple(fc.constantFrom("HTTPRoute", "Gateway"), namespace)
+    from: fc.tuple(fc.constantFrom("HTTPRoute", "Gateway", "ListenerSet"), namespace)
       .map(([kind, namespace]) => [{ group: GATEWAY_GROUP, kind, namespace }]),
     to: pick<GrantTarget[]>(
       [{ group: "", kind: "Service" }, { group: "", kind: "Secret" }],
@@ -251,35 +212,6 @@ const service: fc.Arbitrary<KubeObject> = fc.record({
       [{ name: "p", port: 80, protocol: "TCP" }, { name: "q", port: 81, protocol: "TCP" }],
       [{ port: 80, protocol: "TCP", appProtocol: "unknown" }],
       [{ port: 80, protocol: "TCP", appProtocol: "https" }],
-    ),
-  }),
-});
-
-const backendTlsPolicy: fc.Arbitrary<KubeObject> = fc.record({
-  kind: fc.constant("BackendTLSPolicy" as const),
-  meta: meta("BackendTLSPolicy", { names: ["p1", "p2", "p3"] }),
-  spec: fc.record({
-    targetRefs: pick<PolicyTarget[]>(
-      [{ group: "", kind: "Service", name: "s1" }],
-      [{ group: "", kind: "Service", name: "s1", sectionName: "p" }],
-      [{ group: "", kind: "Service", name: "s2" }, { group: "", kind: "Service", name: "s1" }],
-      [{ group: LIGHT_GROUP, kind: "LightBackend", name: "s1" }],
-    ),
-    validation: pick<Validation>(
-      {
-        hostname: "a.example.com",
-        caCertificateRefs: [{ group: "", kind: "ConfigMap", name: "c1" }],
-      },
-      { hostname: "b.example.com", wellKnownCACertificates: "System" },
-      { hostname: "b.example.com", wellKnownCACertificates: "example.com/other" },
-      {
-        hostname: "a.example.com",
-        caCertificateRefs: [
-          { group: "", kind: "ConfigMap", name: "c1" },
-          { group: "", kind: "ConfigMap", name: "c2" },
-        ],
-        subjectAltNames: [{ type: "URI", uri: "spiffe://x/y" }],
-      },
     ),
   }),
 });
@@ -364,11 +296,24 @@ const lightBackend: fc.Arbitrary<KubeObject> = fc.record({
   }),
 });
 
+const gatewayParameters: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("GatewayParameters" as const),
+  meta: meta("GatewayParameters", { names: ["p1", "p2"] }),
+  spec: pick<GatewayParameters["spec"]>(
+    { service: { type: "ClusterIP" } },
+    { service: { annotations: { x: "y" } } },
+    { addresses: { allowed: ["192.0.2.0/24"] } },
+    { addresses: { allowed: ["192.0.2.0/99"] } },
+    { unmanaged: { addresses: ["192.0.2.1", "lb.example.com"] } },
+  ),
+});
+
 /** An object of each kind; a kind that is not in here is one that no property covers. */
 export function arbitraryObjects(): { [K in keyof ObjectByKind]: fc.Arbitrary<KubeObject> } {
   return {
     GatewayClass: gatewayClass,
     Gateway: gateway,
+    ListenerSet: listenerSet,
     HTTPRoute: httpRoute,
     BackendTLSPolicy: backendTlsPolicy,
     ReferenceGrant: referenceGrant,
@@ -378,5 +323,6 @@ export function arbitraryObjects(): { [K in keyof ObjectByKind]: fc.Arbitrary<Ku
     ConfigMap: configMap(),
     Namespace: namespaceObject,
     LightBackend: lightBackend,
+    GatewayParameters: gatewayParameters,
   };
 }

@@ -10,6 +10,13 @@ export interface BindRequest {
   ports: readonly number[];
 }
 
+/** A fleet port that was given back a short while ago. */
+export interface HeldPort {
+  scope: string;
+  port: number;
+  fleetPort: number;
+}
+
 export interface BindOptions {
   /** Scope → Gateway port → fleet port, as allocated before. Kept wherever possible. */
   previous: ReadonlyMap<string, ReadonlyMap<number, number>>;
@@ -17,7 +24,17 @@ export interface BindOptions {
   unusable: ReadonlySet<number>;
   /** The port that a Gateway port should get when it is free. */
   preferred: (port: number) => number;
+  /** Ports that only the Gateway port that had them may get. Default none. */
+  held?: readonly HeldPort[];
+  /** The highest port of the fleet. Default 65535. */
+  last?: number;
 }
+
+/**
+ * Ports of a shared fleet: none that needs privileges, none that the kernel gives to outgoing
+ * connections (32768 and up on Linux), none that the proxies' own endpoints use.
+ */
+export const SHARED_FLEET_PORTS = { first: 10_000, last: 32_767 } as const;
 
 /** Privileged ports are mapped up, 80 → 8080 and 443 → 8443; others stay. */
 export function standalonePort(port: number): number {
@@ -48,28 +65,30 @@ export function allocateBinds(
   requests: readonly BindRequest[],
   options: BindOptions,
 ): Allocation {
-  const { previous, unusable, preferred } = options;
+  const { previous, unusable, preferred, held = [], last = LAST_PORT } = options;
   const sorted = [...requests].sort((a, b) => a.scope < b.scope ? -1 : 1);
   const taken = new Set(unusable);
+  const had = new Map(held.map(({ scope, port, fleetPort }) => [`${scope} ${port}`, fleetPort]));
   const binds = new Map<string, Map<number, number>>();
   for (const { scope, ports } of sorted) {
     const kept = new Map<number, number>();
     for (const port of ports) {
-      const before = previous.get(scope)?.get(port);
+      const before = previous.get(scope)?.get(port) ?? had.get(`${scope} ${port}`);
       if (before === undefined || taken.has(before)) continue;
       taken.add(before);
       kept.set(port, before);
     }
     binds.set(scope, kept);
   }
+  for (const { fleetPort } of held) taken.add(fleetPort);
   const exhausted: BindExhausted[] = [];
   for (const { scope, ports } of sorted) {
     const own = binds.get(scope) as Map<number, number>;
     for (const port of [...new Set(ports)].sort((a, b) => a - b)) {
       if (own.has(port)) continue;
       let candidate = preferred(port);
-      while (candidate <= LAST_PORT && taken.has(candidate)) candidate++;
-      if (candidate > LAST_PORT) {
+      while (candidate <= last && taken.has(candidate)) candidate++;
+      if (candidate > last) {
         exhausted.push({ scope, port });
         continue;
       }

@@ -11,12 +11,24 @@ import type {
   SliceEndpoint,
 } from "./objects.ts";
 
+export interface EndpointOptions {
+  /**
+   * Is a Service that has no EndpointSlices reached by the name that a cluster's DNS gives it? Among
+   * manifests nobody may write slices; an API server always has them, a moment after the Service.
+   */
+  servicesByName: boolean;
+}
+
 /** The endpoints of a backend, sorted and without repeats. */
-export function endpointSet(backend: ResolvedBackend, view: ClusterView): EndpointSet {
+export function endpointSet(
+  backend: ResolvedBackend,
+  { view, servicesByName }: { view: ClusterView } & EndpointOptions,
+): EndpointSet {
   switch (backend.source.kind) {
     case "Service": {
       const { service, port } = backend.source;
-      return { kind: "endpoints", endpoints: serviceEndpoints({ service, port }, view) };
+      const endpoints = serviceEndpoints({ service, port }, { view, servicesByName });
+      return { kind: "endpoints", endpoints };
     }
     case "LightBackend": {
       const { endpoints } = backend.source.backend.spec;
@@ -44,11 +56,11 @@ function always(place: { address: string; port: number }): Endpoint {
  */
 function serviceEndpoints(
   { service, port }: { service: Service; port: ServicePort },
-  view: ClusterView,
+  { view, servicesByName }: { view: ClusterView } & EndpointOptions,
 ): Endpoint[] {
   const { namespace, name } = service.meta;
   const slices = view.slicesOf(namespace, name);
-  if (slices.length === 0) {
+  if (slices.length === 0 && servicesByName) {
     return [always({ address: `${name}.${namespace}.svc`, port: port.port })];
   }
   const endpoints: Endpoint[] = [];

@@ -4,6 +4,7 @@
  * behind this file checks types again. Field meaning: Gateway API v1.7.0, standard channel.
  */
 import type { RedactedText } from "../publish/types.ts";
+import type { BackendTlsPolicy, FrontendTls } from "./tls_objects.ts";
 
 export const GATEWAY_GROUP = "gateway.networking.k8s.io";
 export const LIGHT_GROUP = "gateway.lightapi.net";
@@ -82,26 +83,6 @@ export interface GatewayAddress {
   value?: string;
 }
 
-/** An object with certificates of authorities. */
-export interface CaRef {
-  group: string;
-  kind: string;
-  name: string;
-  /** Only where references may leave their namespace. */
-  namespace?: string;
-}
-
-export interface FrontendValidation {
-  caCertificateRefs: CaRef[];
-  mode: "AllowValidOnly" | "AllowInsecureFallback";
-}
-
-/** What HTTPS listeners ask of clients; a port's own entry takes the place of the default. */
-export interface FrontendTls {
-  default: { validation?: FrontendValidation };
-  perPort?: { port: number; tls: { validation?: FrontendValidation } }[];
-}
-
 export interface Gateway {
   kind: "Gateway";
   meta: ObjectMeta;
@@ -111,8 +92,28 @@ export interface Gateway {
     addresses?: GatewayAddress[];
     infrastructure?: { labels?: Labels; annotations?: Labels; parametersRef?: ParametersRef };
     tls?: { frontend?: FrontendTls; backend?: { clientCertificateRef?: SecretRef } };
-    allowedListeners?: Json;
+    allowedListeners?: { namespaces: ListenerNamespaces };
   };
+}
+
+/** Namespaces whose ListenerSets may add listeners; `None` = nobody's. */
+export interface ListenerNamespaces {
+  from: RouteNamespaces["from"] | "None";
+  selector?: LabelSelector;
+}
+
+/** Listeners that are added to a Gateway, owned by somebody else. */
+export interface ListenerSet {
+  kind: "ListenerSet";
+  meta: ObjectMeta;
+  spec: { parentRef: ParentGatewayRef; listeners: GatewayListener[] };
+}
+
+export interface ParentGatewayRef {
+  group: string;
+  kind: string;
+  name: string;
+  namespace?: string;
 }
 
 export interface ParentRef {
@@ -253,37 +254,6 @@ export interface ReferenceGrant {
   };
 }
 
-/** A Service, or one port of it by name, in the policy's own namespace. */
-export interface PolicyTarget {
-  group: string;
-  kind: string;
-  name: string;
-  sectionName?: string;
-}
-
-export interface SubjectAltNameSpec {
-  type: "Hostname" | "URI";
-  /** The one that `type` names. */
-  hostname?: string;
-  uri?: string;
-}
-
-export interface BackendTlsPolicy {
-  kind: "BackendTLSPolicy";
-  meta: ObjectMeta;
-  spec: {
-    targetRefs: PolicyTarget[];
-    validation: {
-      /** Either these or `wellKnownCACertificates`. */
-      caCertificateRefs?: CaRef[];
-      wellKnownCACertificates?: string;
-      hostname: string;
-      subjectAltNames?: SubjectAltNameSpec[];
-    };
-    options?: Labels;
-  };
-}
-
 export interface ServicePort {
   name?: string;
   port: number;
@@ -345,9 +315,28 @@ export interface LightBackend {
   spec: { protocol: "http1" | "h2c"; endpoints: LightEndpoint[] };
 }
 
+/** `gateway.lightapi.net/v1alpha1`: what the Gateways of a class, or one Gateway, are like. */
+export interface GatewayParameters {
+  kind: "GatewayParameters";
+  meta: ObjectMeta;
+  spec: {
+    service?: {
+      type?: "LoadBalancer" | "ClusterIP" | "NodePort";
+      annotations?: Labels;
+      loadBalancerClass?: string;
+      externalTrafficPolicy?: "Cluster" | "Local";
+    };
+    /** No Service: others bring traffic to the fleet, at these addresses. Of a class only. */
+    unmanaged?: { addresses: string[] };
+    /** CIDRs in which Gateways may ask for addresses. Of a class only. */
+    addresses?: { allowed: string[] };
+  };
+}
+
 export interface ObjectByKind {
   GatewayClass: GatewayClass;
   Gateway: Gateway;
+  ListenerSet: ListenerSet;
   HTTPRoute: HttpRoute;
   BackendTLSPolicy: BackendTlsPolicy;
   ReferenceGrant: ReferenceGrant;
@@ -357,6 +346,7 @@ export interface ObjectByKind {
   ConfigMap: ConfigMap;
   Namespace: Namespace;
   LightBackend: LightBackend;
+  GatewayParameters: GatewayParameters;
 }
 
 export type Kind = keyof ObjectByKind;

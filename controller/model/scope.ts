@@ -9,7 +9,7 @@ import type {
 } from "../../shared/snapshot/schema.ts";
 import type { SnapshotFeature } from "../../shared/snapshot/features.ts";
 import type { ResolvedBackend } from "../attach/backends.ts";
-import type { GatewayDecision } from "../attach/gateways.ts";
+import { allListeners, type GatewayDecision } from "../attach/gateways.ts";
 import type { ListenerDecision } from "../attach/listeners.ts";
 import { type RouteDecision, ruleReferences } from "../attach/routes.ts";
 import type {
@@ -52,9 +52,9 @@ export function routeParts(decision: RouteDecision): RouteParts {
     else names.add(name);
   };
   for (const { gateway, listeners } of parents) {
-    for (const { name, usable } of listeners) {
-      put(accepted, gateway.scope, name);
-      if (usable) put(served, gateway.scope, name);
+    for (const { key, usable } of listeners) {
+      put(accepted, gateway.scope, key);
+      if (usable) put(served, gateway.scope, key);
     }
   }
   const references = rules.flatMap(ruleReferences);
@@ -73,15 +73,20 @@ export function routeParts(decision: RouteDecision): RouteParts {
   };
 }
 
-/** What a Gateway itself puts into its snapshot, by resource id: its served listeners first. */
+/**
+ * What a Gateway itself puts into its snapshot, by resource id: its served listeners with those of
+ * its sets, and what its connections to backends share.
+ */
 export function gatewayParts(decision: GatewayDecision): Map<string, Sourced> {
-  const { gateway, listeners } = decision;
+  const { gateway } = decision;
   const { namespace, name } = gateway.meta;
   const parts = new Map<string, Sourced>();
-  for (const listener of listeners) {
-    const resource = listenerResource(listener);
-    if (resource === undefined) continue;
-    parts.set(listenerId(namespace, name, resource.name), { resource, source: sourceOf(gateway) });
+  for (const { owner, listeners } of allListeners(decision)) {
+    for (const listener of listeners) {
+      const resource = listenerResource(listener);
+      if (resource === undefined) continue;
+      parts.set(listenerId(namespace, name, resource.name), { resource, source: sourceOf(owner) });
+    }
   }
   const upstream = upstreamResource(decision);
   if (upstream !== undefined) {
@@ -101,20 +106,24 @@ function upstreamResource({ clientCertificate }: GatewayDecision): UpstreamResou
   return { kind: "upstream", requires, error };
 }
 
-/** The ports that the served listeners of a Gateway declare, sorted. */
-export function listenerPorts({ listeners }: GatewayDecision): readonly number[] {
-  const ports = listeners.filter(({ usable }) => usable).map(({ listener }) => listener.port);
+/**
+ * The ports that the accepted listeners of a Gateway and its sets declare, sorted. A listener whose certificate
+ * is missing keeps its port, so that the address and port stay while it is put right.
+ */
+export function listenerPorts(decision: GatewayDecision): readonly number[] {
+  const ports = allListeners(decision).flatMap(({ listeners }) => listeners)
+    .filter(({ accepted }) => accepted.ok)
+    .map(({ listener }) => listener.port);
   return [...new Set(ports)].sort((a, b) => a - b);
 }
 
 /** The certificates that a Gateway shows to clients and to backends, by slot. */
-export function certificateParts(
-  { listeners, clientCertificate }: GatewayDecision,
-): Map<string, CertificateMaterial> {
+export function certificateParts(decision: GatewayDecision): Map<string, CertificateMaterial> {
   const parts = new Map<string, CertificateMaterial>();
-  const own = clientCertificate?.material;
+  const own = decision.clientCertificate?.material;
   if (own !== undefined) parts.set(own.slot, own);
-  for (const { usable, certificates } of listeners) {
+  const all = allListeners(decision).flatMap(({ listeners }) => listeners);
+  for (const { usable, certificates } of all) {
     if (!usable) continue;
     for (const entry of certificates) {
       if (entry.ok) parts.set(entry.material.slot, entry.material);
@@ -123,12 +132,11 @@ export function certificateParts(
   return parts;
 }
 
-/** The authorities that clients of a Gateway's served listeners are checked against, by slot. */
-export function gatewayTrust({ listeners }: GatewayDecision): Map<string, TrustMaterial> {
+/** The authorities that clients of the served listeners of a Gateway and its sets are checked against, by slot. */
+export function gatewayTrust(decision: GatewayDecision): Map<string, TrustMaterial> {
+  const all = allListeners(decision).flatMap(({ listeners }) => listeners);
   return bySlot(
-    listeners.flatMap(({ usable, clientValidation }) =>
-      usable ? clientValidation?.trust ?? [] : []
-    ),
+    all.flatMap(({ usable, clientValidation }) => usable ? clientValidation?.trust ?? [] : []),
   );
 }
 
@@ -175,8 +183,8 @@ export function scopeContent(
 
 /** A listener as the snapshot holds it; undefined when it is not served. */
 function listenerResource(decision: ListenerDecision): ListenerResource | undefined {
-  const { listener, hostname, certificates, clientValidation, usable } = decision;
-  const { name, port } = listener;
+  const { key: name, listener, hostname, certificates, clientValidation, usable } = decision;
+  const { port } = listener;
   if (!usable) return undefined;
   if (listener.protocol !== "HTTPS") {
     return { kind: "listener", name, port, protocol: "HTTP", hostname };

@@ -91,6 +91,51 @@ export class ControllerMetrics {
     help: "Statuses that changed",
     registers: this.#registers,
   });
+  readonly statusConflicts = new Counter({
+    name: "lgw_controller_status_conflicts_total",
+    help: "Statuses that somebody else had written meanwhile, and that were made anew",
+    registers: this.#registers,
+  });
+  readonly statusErrors = new Counter({
+    name: "lgw_controller_status_errors_total",
+    help: "Statuses that could not be written and are tried again",
+    registers: this.#registers,
+  });
+  readonly apiRequests = new Counter({
+    name: "lgw_controller_api_requests_total",
+    help: "Requests to the API server, by method and status; 0 = no answer",
+    labelNames: ["method", "code"],
+    registers: this.#registers,
+  });
+  readonly apiRequestSeconds = new Histogram({
+    name: "lgw_controller_api_request_duration_seconds",
+    help: "Time until the API server began to answer, by method",
+    labelNames: ["method"],
+    buckets: SECONDS,
+    registers: this.#registers,
+  });
+  readonly watchEnds = new Counter({
+    name: "lgw_controller_watch_ends_total",
+    help: "Watches that ended and were taken up again, by kind and outcome",
+    labelNames: ["kind", "outcome"],
+    registers: this.#registers,
+  });
+  readonly followedObjects = new Gauge({
+    name: "lgw_controller_followed_objects",
+    help: "Secrets and ConfigMaps that are watched because something refers to them",
+    registers: this.#registers,
+  });
+  readonly infrastructureWrites = new Counter({
+    name: "lgw_controller_infrastructure_writes_total",
+    help: "Services and EndpointSlices written, by kind and verb",
+    labelNames: ["kind", "verb"],
+    registers: this.#registers,
+  });
+  readonly infrastructureErrors = new Counter({
+    name: "lgw_controller_infrastructure_errors_total",
+    help: "Services and EndpointSlices that could not be written and are tried again",
+    registers: this.#registers,
+  });
   readonly leader = new Gauge({
     name: "lgw_controller_leader",
     help: "1 while this controller leads",

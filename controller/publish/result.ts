@@ -30,7 +30,9 @@ export type PublishResult =
     /** Last-value data that could not be written. */
     failures: readonly ValueFailure[];
   }
-  /** Another controller leads: nothing more is written by this one. */
+  /** Another controller leads; this one may some day. */
+  | { kind: "standby" }
+  /** Another controller has taken over: nothing more is written by this one. */
   | { kind: "deposed" }
   /** The publisher was closed first. */
   | { kind: "closed" };

@@ -18,7 +18,8 @@ import {
 } from "./decode/core.ts";
 import { backendTlsPolicySpec } from "./decode/backend_tls_policy.ts";
 import { asRecord, type At, below, type Decoder, FAIL, type Fail, fail } from "./decode/decoder.ts";
-import { gatewayClassSpec, gatewaySpec } from "./decode/gateway.ts";
+import { gatewayClassSpec, gatewaySpec, listenerSetSpec } from "./decode/gateway.ts";
+import { gatewayParametersSpec } from "./decode/gateway_parameters.ts";
 import { httpRouteSpec } from "./decode/http_route.ts";
 
 export interface KindRow {
@@ -72,6 +73,17 @@ export const KINDS: readonly KindRow[] = [
     decode: (value, { at, meta }) => {
       const spec = specOf(gatewaySpec, value, at);
       return spec === FAIL ? FAIL : { kind: "Gateway", meta, spec };
+    },
+  },
+  {
+    kind: "ListenerSet",
+    group: GATEWAY_GROUP,
+    versions: V1,
+    plural: "listenersets",
+    namespaced: true,
+    decode: (value, { at, meta }) => {
+      const spec = specOf(listenerSetSpec, value, at);
+      return spec === FAIL ? FAIL : { kind: "ListenerSet", meta, spec };
     },
   },
   {
@@ -168,6 +180,17 @@ export const KINDS: readonly KindRow[] = [
     decode: (value, { at, meta }) => {
       const spec = specOf(lightBackendSpec, value, at);
       return spec === FAIL ? FAIL : { kind: "LightBackend", meta, spec };
+    },
+  },
+  {
+    kind: "GatewayParameters",
+    group: LIGHT_GROUP,
+    versions: ["v1alpha1"],
+    plural: "gatewayparameters",
+    namespaced: true,
+    decode: (value, { at, meta }) => {
+      const spec = specOf(gatewayParametersSpec, value, at);
+      return spec === FAIL ? FAIL : { kind: "GatewayParameters", meta, spec };
     },
   },
 ];

@@ -32,12 +32,15 @@ export interface GatewayStatus {
   addresses: StatusAddress[];
   conditions: DesiredCondition[];
   listeners: ListenerStatus[];
+  /** Sets that are accepted; absent while none names the Gateway. */
+  attachedListenerSets?: number;
 }
 
 export interface GatewayStatusContext {
-  /** Listener name → accepted routes. */
+  /** Listener key → accepted routes. */
   attached: ReadonlyMap<string, number>;
-  addresses: readonly StatusAddress[];
+  /** What was given to the Gateway; undefined = nobody gives addresses here. */
+  addresses: readonly StatusAddress[] | undefined;
   /** Did every ready proxy acknowledge this generation? undefined = nothing is known yet. */
   programmed: boolean | undefined;
   /** Why the newest content cannot be served, though the objects are in order. */
@@ -53,11 +56,11 @@ export function gatewayStatus(
   const generation = decision.gateway.meta.generation;
   return {
     kind: "Gateway",
-    addresses: [...context.addresses],
+    addresses: statusAddresses(decision, context.addresses ?? []),
     conditions: [
       acceptedCondition(decision, generation),
       programmedCondition(
-        { generation, invalid: gatewayInvalid(decision, context.obstacle) },
+        { generation, invalid: gatewayInvalid(decision, context) },
         context.programmed,
       ),
       conditionOf(gatewayRefs(decision), {
@@ -68,12 +71,25 @@ export function gatewayStatus(
       }),
       ...insecureCondition(decision, generation),
     ],
-    listeners: decision.listeners.map((listener) => ({
-      name: listener.listener.name,
-      supportedKinds: listener.supportedKinds,
-      attachedRoutes: context.attached.get(listener.listener.name) ?? 0,
-      conditions: listenerConditions(listener, { generation, context, decision }),
-    })),
+    listeners: decision.listeners.map((listener) =>
+      listenerStatus(listener, { generation, context, decision })
+    ),
+    ...(decision.sets.length === 0 ? {} : {
+      attachedListenerSets: decision.sets.filter(({ accepted }) => accepted.ok).length,
+    }),
+  };
+}
+
+/** The status of a listener of a Gateway, or of one of its sets. */
+export function listenerStatus(
+  listener: ListenerDecision,
+  listenerContext: ListenerContext,
+): ListenerStatus {
+  return {
+    name: listener.listener.name,
+    supportedKinds: listener.supportedKinds,
+    attachedRoutes: listenerContext.context.attached.get(listener.key) ?? 0,
+    conditions: listenerConditions(listener, listenerContext),
   };
 }
 
@@ -89,20 +105,30 @@ function acceptedCondition(decision: GatewayDecision, generation: number): Desir
 }
 
 /** Why a Gateway cannot be programmed, whatever the proxies say. */
-function gatewayInvalid(
+export function gatewayInvalid(
   decision: GatewayDecision,
-  obstacle: string | undefined,
+  { addresses, obstacle }: GatewayStatusContext,
 ): Outcome<string> {
   if (!decision.accepted.ok) return refuse("Invalid", decision.accepted.message);
-  if (decision.addressProblem !== undefined) {
-    return refuse("AddressNotUsable", decision.addressProblem);
-  }
+  const { problem } = decision.addresses;
+  if (problem !== undefined) return refuse("AddressNotUsable", problem);
   if (!decision.listeners.some((listener) => listener.usable)) {
     return refuse("Invalid", "no listener can be served; see their conditions");
   }
   // GatewayConditionReason NoResources: "insufficient infrastructure resources"; `Invalid` would
   // blame the object, which is in order.
-  return obstacle === undefined ? OK : refuse("NoResources", obstacle);
+  if (obstacle !== undefined) return refuse("NoResources", obstacle);
+  return addresses !== undefined && statusAddresses(decision, addresses).length === 0
+    ? refuse("AddressNotAssigned", "no address was assigned yet; see the Gateway's Service")
+    : OK;
+}
+
+/** The addresses that a Gateway has: of those that it asked for, where it asked. */
+function statusAddresses(
+  { addresses: { asked, assign } }: GatewayDecision,
+  given: readonly StatusAddress[],
+): StatusAddress[] {
+  return given.filter(({ value }) => assign || asked.includes(value));
 }
 
 interface ProgrammedInput {
@@ -110,7 +136,7 @@ interface ProgrammedInput {
   invalid: Outcome<string>;
 }
 
-function programmedCondition(
+export function programmedCondition(
   { generation, invalid }: ProgrammedInput,
   programmed: boolean | undefined,
 ): DesiredCondition {
@@ -163,11 +189,13 @@ interface ListenerContext {
   generation: number;
   context: GatewayStatusContext;
   decision: GatewayDecision;
+  /** Why it is not served, in other words than usual. */
+  invalid?: Outcome<string>;
 }
 
 function listenerConditions(
   listener: ListenerDecision,
-  { generation, context, decision }: ListenerContext,
+  { generation, context, decision, invalid }: ListenerContext,
 ): DesiredCondition[] {
   const { accepted, conflicted, resolvedRefs, overlap } = listener;
   return [
@@ -178,7 +206,7 @@ function listenerConditions(
       generation,
     }),
     programmedCondition(
-      { generation, invalid: listenerInvalid(listener, decision) },
+      { generation, invalid: invalid ?? listenerInvalid(listener, decision) },
       context.programmed,
     ),
     conditionOf(resolvedRefs, {

@@ -6,7 +6,7 @@
 import type { Condition, DesiredCondition } from "./conditions.ts";
 import type { DesiredStatus } from "./desired.ts";
 import { MAX_ANCESTORS, type PolicyAncestorStatus } from "./backend_tls_policy.ts";
-import { CERTIFICATE_EXPIRED } from "./gateway.ts";
+import { CERTIFICATE_EXPIRED, type GatewayStatus, type ListenerStatus } from "./gateway.ts";
 import type { HttpRouteStatus, RouteParentStatus } from "./http_route.ts";
 
 /** A status as it is stored: ours and whatever others put there. */
@@ -14,6 +14,7 @@ export interface StoredStatus {
   conditions?: readonly Condition[];
   listeners?: readonly StoredListener[];
   parents?: readonly StoredParent[];
+  /** Of policies. */
   ancestors?: readonly StoredAncestor[];
   readonly [member: string]: unknown;
 }
@@ -72,14 +73,14 @@ function merge(
         ...previous,
         addresses: desired.addresses,
         conditions: mergeConditions(previous.conditions, desired.conditions, options),
-        listeners: desired.listeners.map((listener) => {
-          const known = previous.listeners?.find((entry) => entry.name === listener.name);
-          return {
-            ...known,
-            ...listener,
-            conditions: mergeConditions(known?.conditions, listener.conditions, options),
-          };
-        }),
+        listeners: mergeListeners(previous.listeners ?? [], desired.listeners, options),
+        ...attachedSets(previous, desired),
+      };
+    case "ListenerSet":
+      return {
+        ...previous,
+        conditions: mergeConditions(previous.conditions, desired.conditions, options),
+        listeners: mergeListeners(previous.listeners ?? [], desired.listeners, options),
       };
     case "HTTPRoute":
       return { ...previous, parents: mergeParents(previous.parents ?? [], desired, options) };
@@ -89,6 +90,52 @@ function merge(
         ancestors: mergeAncestors(previous.ancestors ?? [], desired.ancestors, options),
       };
   }
+}
+
+/**
+ * The status without the entries of a controller, for an object that is not that one's any more;
+ * the same one when there are none. Conditions of the object itself carry no name: they stay.
+ */
+export function withoutOwn(
+  previous: StoredStatus | undefined,
+  controllerName: string,
+): StoredStatus | undefined {
+  const others = <E extends { controllerName: string }>(entries: readonly E[] | undefined) =>
+    entries?.filter((entry) => entry.controllerName !== controllerName);
+  const [parents, ancestors] = [others(previous?.parents), others(previous?.ancestors)];
+  const same = parents?.length === previous?.parents?.length &&
+    ancestors?.length === previous?.ancestors?.length;
+  if (previous === undefined || same) return previous;
+  return {
+    ...previous,
+    ...(parents === undefined ? {} : { parents }),
+    ...(ancestors === undefined ? {} : { ancestors }),
+  };
+}
+
+/** A Gateway that had sets says that there are none now. */
+function attachedSets(
+  previous: StoredStatus,
+  { attachedListenerSets }: GatewayStatus,
+): { attachedListenerSets?: number } {
+  if (attachedListenerSets !== undefined) return { attachedListenerSets };
+  return previous.attachedListenerSets === undefined ? {} : { attachedListenerSets: 0 };
+}
+
+/** Exactly the listeners that there are; conditions of other types stay. */
+function mergeListeners(
+  previous: readonly StoredListener[],
+  desired: readonly ListenerStatus[],
+  options: MergeOptions,
+): StoredListener[] {
+  return desired.map((listener) => {
+    const known = previous.find((entry) => entry.name === listener.name);
+    return {
+      ...known,
+      ...listener,
+      conditions: mergeConditions(known?.conditions, listener.conditions, options),
+    };
+  });
 }
 
 /** As with parents; and a full list takes no more (PolicyStatus.ancestors). */
@@ -182,7 +229,7 @@ function mergeConditions(
 }
 
 /** Equal as JSON, whatever the order of members. */
-function sameJson(a: unknown, b: unknown): boolean {
+export function sameJson(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (Array.isArray(a) || Array.isArray(b)) {
     return Array.isArray(a) && Array.isArray(b) && a.length === b.length &&

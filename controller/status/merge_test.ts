@@ -1,4 +1,4 @@
-import { assertEquals, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import type { DesiredCondition } from "./conditions.ts";
 import type { DesiredStatus } from "./desired.ts";
 import { mergeStatus, type StoredAncestor, type StoredStatus } from "./merge.ts";
@@ -91,12 +91,12 @@ Deno.test("mergeStatus() leaves conditions of unknown types as they are (Gateway
       ...listener,
       conditions: [...listener.conditions ?? [], STALE],
     })) ?? [],
-    attachedListenerSets: 3,
+    someday: 3,
   };
   const merged = mergeStatus(seeded, gateway("True", 2), options(T1));
   assertStrictEquals(merged.conditions?.[0], STALE);
   assertStrictEquals(merged.listeners?.[0]?.conditions?.[1], STALE);
-  assertEquals(merged.attachedListenerSets, 3);
+  assertEquals(merged.someday, 3);
   assertEquals(merged.conditions?.[1]?.observedGeneration, 2);
   assertEquals(merged.listeners?.[0]?.conditions?.[0]?.observedGeneration, 2);
 });
@@ -168,4 +168,16 @@ Deno.test("mergeStatus() adds no ancestor to a list that is full", () => {
     "o14",
     "a",
   ]);
+});
+
+Deno.test("mergeStatus() says that a Gateway has no ListenerSets any more", () => {
+  const none = gateway("True", 1);
+  assert(none.kind === "Gateway");
+  const plain = mergeStatus(undefined, none, options(T0));
+  assertEquals("attachedListenerSets" in plain, false);
+  const two = mergeStatus(plain, { ...none, attachedListenerSets: 2 }, options(T0));
+  assertEquals(two.attachedListenerSets, 2);
+  const zero = mergeStatus(two, none, options(T1));
+  assertEquals(zero.attachedListenerSets, 0);
+  assertStrictEquals(mergeStatus(zero, none, options(T1)), zero);
 });

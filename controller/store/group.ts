@@ -1,14 +1,16 @@
 /**
- * Objects that are read together: slices by their Service, grants by their namespace, policies by
- * each Service that they target.
+ * Objects that are read together: slices by Service, grants by namespace, sets by Gateway, policies
+ * by each Service that they target.
  */
 import { ResourceMap } from "../../shared/snapshot/resource_map.ts";
-import type {
-  BackendTlsPolicy,
-  EndpointSlice,
-  KubeObject,
-  ReferenceGrant,
+import {
+  type EndpointSlice,
+  GATEWAY_GROUP,
+  type KubeObject,
+  type ListenerSet,
+  type ReferenceGrant,
 } from "../model/objects.ts";
+import type { BackendTlsPolicy } from "../model/tls_objects.ts";
 
 /** Label by which an EndpointSlice names its Service. */
 const SERVICE_NAME_LABEL = "kubernetes.io/service-name";
@@ -21,6 +23,12 @@ export function sliceService(slice: EndpointSlice): string | undefined {
 
 export function grantNamespace(grant: ReferenceGrant): string {
   return grant.meta.namespace;
+}
+
+/** `<namespace>/<name>` of the Gateway that a set names; undefined when it names none. */
+export function setGateway({ meta, spec: { parentRef } }: ListenerSet): string | undefined {
+  if (parentRef.group !== GATEWAY_GROUP || parentRef.kind !== "Gateway") return undefined;
+  return `${parentRef.namespace ?? meta.namespace}/${parentRef.name}`;
 }
 
 /** `<namespace>/<service>` of each Service that a policy targets. */
@@ -45,7 +53,7 @@ export class Group<T extends KubeObject> {
     this.#groups = groups;
   }
 
-  /** The objects of a group, by name. */
+  /** The objects of a group, by name and namespace. */
   of(group: string): readonly T[] {
     return this.#groups.get(group) ?? [];
   }
@@ -75,10 +83,16 @@ export class Group<T extends KubeObject> {
       }
     }
     for (const list of touched.values()) {
-      list.sort((a, b) => a.meta.name < b.meta.name ? -1 : a.meta.name > b.meta.name ? 1 : 0);
+      list.sort((a, b) =>
+        compare(a.meta.name, b.meta.name) || compare(a.meta.namespace, b.meta.namespace)
+      );
     }
     const gone = [...touched].filter(([, list]) => list.length === 0).map(([group]) => group);
     const kept = [...touched].filter(([, list]) => list.length > 0);
     return new Group(this.#groupOf, this.#groups.with(kept, gone));
   }
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -6,7 +6,7 @@
  * stand here, side by side, because one without the other is a result that never changes again.
  */
 import { keyOf, type Kind, type KubeObject, objectKey } from "../model/objects.ts";
-import { grantNamespace, policyServices, sliceService } from "./group.ts";
+import { grantNamespace, policyServices, setGateway, sliceService } from "./group.ts";
 import type { ClusterView, ObjectChange } from "./view.ts";
 
 /** Takes the name of each read. */
@@ -15,6 +15,7 @@ export type Reads = (name: string) => void;
 const slicesName = (service: string) => `slices of ${service}`;
 const grantsName = (namespace: string) => `grants in ${namespace}`;
 const policiesName = (service: string) => `policies of ${service}`;
+const setsName = (gateway: string) => `listener sets of ${gateway}`;
 const listName = (kind: Kind) => `all ${kind}`;
 
 /** The view, telling what is read of it. */
@@ -39,6 +40,10 @@ export function recordReads(view: ClusterView, reads: Reads): ClusterView {
     policiesOf: (namespace, service) => {
       reads(policiesName(`${namespace}/${service}`));
       return view.policiesOf(namespace, service);
+    },
+    listenerSetsOf: (namespace, gateway) => {
+      reads(setsName(`${namespace}/${gateway}`));
+      return view.listenerSetsOf(namespace, gateway);
     },
     namespaceLabels: (namespace) => {
       reads(objectKey("Namespace", "", namespace));
@@ -69,8 +74,41 @@ function groupNames(object: KubeObject): string[] {
       return [grantsName(grantNamespace(object))];
     case "BackendTLSPolicy":
       return policyServices(object).map(policiesName);
+    case "ListenerSet": {
+      const gateway = setGateway(object);
+      return gateway === undefined ? [] : [setsName(gateway)];
+    }
     default:
       return [];
+  }
+}
+
+/**
+ * Objects of some kinds that anybody refers to now, whether they are there or not: what a source
+ * that reads single objects has to look for.
+ */
+export class Referred {
+  readonly #kinds: readonly string[];
+  readonly #counts = new Map<string, number>();
+  #keys: ReadonlySet<string> | undefined;
+
+  constructor(kinds: readonly Kind[]) {
+    this.#kinds = kinds.map((kind) => `${kind}/`);
+  }
+
+  /** Their keys. The same set until something is different. */
+  keys(): ReadonlySet<string> {
+    return this.#keys ??= new Set(this.#counts.keys());
+  }
+
+  /** Somebody reads a name (+1), or nobody there does any more (-1). */
+  count(name: string, by: 1 | -1): void {
+    if (!this.#kinds.some((prefix) => name.startsWith(prefix))) return;
+    const before = this.#counts.get(name) ?? 0;
+    const after = before + by;
+    if (after > 0) this.#counts.set(name, after);
+    else this.#counts.delete(name);
+    if ((before > 0) !== (after > 0)) this.#keys = undefined;
   }
 }
 
@@ -83,6 +121,11 @@ interface Read {
 export class References {
   readonly #byName = new Map<string, Read>();
   readonly #byResult = new Map<string, readonly Read[]>();
+  readonly #referred: Referred | undefined;
+
+  constructor(referred?: Referred) {
+    this.#referred = referred;
+  }
 
   /** Takes the place of what was recorded of the result before. */
   record(result: string, names: ReadonlySet<string>): void {
@@ -90,14 +133,19 @@ export class References {
     const now: Read[] = [];
     for (const name of names) {
       let read = this.#byName.get(name);
-      if (read === undefined) this.#byName.set(name, read = { name, readers: new Set() });
+      if (read === undefined) {
+        this.#byName.set(name, read = { name, readers: new Set() });
+        this.#referred?.count(name, 1);
+      }
       read.readers.add(result);
       now.push(read);
     }
     for (const read of before) {
       if (names.has(read.name)) continue;
       read.readers.delete(result);
-      if (read.readers.size === 0) this.#byName.delete(read.name);
+      if (read.readers.size > 0) continue;
+      this.#byName.delete(read.name);
+      this.#referred?.count(read.name, -1);
     }
     if (now.length === 0) this.#byResult.delete(result);
     else this.#byResult.set(result, now);

@@ -1,17 +1,18 @@
 /** The frozen read side of the store: every compile sees one consistent state. */
 import { ResourceMap } from "../../shared/snapshot/resource_map.ts";
 import {
-  type BackendTlsPolicy,
   type EndpointSlice,
   keyOf,
   type Kind,
   type KubeObject,
   type Labels,
+  type ListenerSet,
   type ObjectByKind,
   objectKey,
   type ReferenceGrant,
 } from "../model/objects.ts";
-import { grantNamespace, Group, policyServices, sliceService } from "./group.ts";
+import type { BackendTlsPolicy } from "../model/tls_objects.ts";
+import { grantNamespace, Group, policyServices, setGateway, sliceService } from "./group.ts";
 
 /** Everything that compile reads. Immutable. */
 export interface ClusterView {
@@ -25,6 +26,8 @@ export interface ClusterView {
   grantsIn(namespace: string): readonly ReferenceGrant[];
   /** BackendTLSPolicies with a target that is the Service or a port of it, by name. */
   policiesOf(namespace: string, service: string): readonly BackendTlsPolicy[];
+  /** ListenerSets that name a Gateway as their parent, in a fixed order. */
+  listenerSetsOf(namespace: string, gateway: string): readonly ListenerSet[];
   /** Labels of a namespace; undefined when it is not there. */
   namespaceLabels(namespace: string): Labels | undefined;
 }
@@ -57,6 +60,7 @@ interface ViewParts {
   slices: Group<EndpointSlice>;
   grants: Group<ReferenceGrant>;
   policies: Group<BackendTlsPolicy>;
+  sets: Group<ListenerSet>;
 }
 
 const NOTHING = new KindIndex(ResourceMap.from<KubeObject>([]));
@@ -75,6 +79,7 @@ export class StoredView implements ClusterView {
     slices: new Group(sliceService),
     grants: new Group(grantNamespace),
     policies: new Group(policyServices),
+    sets: new Group(setGateway),
   });
 
   /** The view after changes, one per object; the receiver stays as it is. */
@@ -102,6 +107,7 @@ export class StoredView implements ClusterView {
       slices: this.#parts.slices.with(ofKind(changes, isSlice)),
       grants: this.#parts.grants.with(ofKind(changes, isGrant)),
       policies: this.#parts.policies.with(ofKind(changes, isPolicy)),
+      sets: this.#parts.sets.with(ofKind(changes, isSet)),
     });
   }
 
@@ -151,6 +157,10 @@ export class StoredView implements ClusterView {
     return this.#parts.policies.of(`${namespace}/${service}`);
   }
 
+  listenerSetsOf(namespace: string, gateway: string): readonly ListenerSet[] {
+    return this.#parts.sets.of(`${namespace}/${gateway}`);
+  }
+
   namespaceLabels(namespace: string): Labels | undefined {
     return this.get("Namespace", "", namespace)?.meta.labels;
   }
@@ -178,6 +188,10 @@ function isGrant(object: KubeObject): object is ReferenceGrant {
 
 function isPolicy(object: KubeObject): object is BackendTlsPolicy {
   return object.kind === "BackendTLSPolicy";
+}
+
+function isSet(object: KubeObject): object is ListenerSet {
+  return object.kind === "ListenerSet";
 }
 
 function ofKind<T extends KubeObject>(

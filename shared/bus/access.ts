@@ -8,17 +8,20 @@ export interface BusAccess {
   user: string;
   /** Seed of the user's nkey. Secret. */
   seed?: string;
+  /** PEM of the authorities that the server's certificate may be of; with it, TLS is required. */
+  ca?: string;
   /** Secret. Without seed and password the server lets everybody in. */
   password?: string;
 }
 
 /** Checks a value that was handed over. Throws a `ParseError` that names the member. */
 export function parseBusAccess(value: unknown, path: string): BusAccess {
-  const access = parseObject(value, { path, keys: ["url", "user", "seed", "password"] });
+  const access = parseObject(value, { path, keys: ["url", "user", "seed", "password", "ca"] });
   return {
     url: parseString(access.url, `${path}.url`),
     user: parseString(access.user, `${path}.user`),
     ...(access.seed === undefined ? {} : { seed: parseString(access.seed, `${path}.seed`) }),
+    ...(access.ca === undefined ? {} : { ca: parseString(access.ca, `${path}.ca`) }),
     ...(access.password === undefined
       ? {}
       : { password: parseString(access.password, `${path}.password`) }),

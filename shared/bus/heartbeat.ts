@@ -51,6 +51,12 @@ export interface Heartbeat {
   /** Scope or key → refusal; at most 32. */
   refusals: RefusalReport[];
   bindFailures: BindFailure[];
+  /** IP address at which other machines reach it; empty when nobody told it. */
+  address: string;
+  /** Fleet ports that accept connections. */
+  bound: number[];
+  /** It finishes what it has: no new connections, please. */
+  draining: boolean;
   /** Ids of the signing keys that the proxy trusts. */
   keyIds: string[];
   /** Id of the fleet key that it opens seals with; empty without one. */
@@ -90,6 +96,10 @@ export function parseHeartbeat(body: Uint8Array): Heartbeat {
     scopes,
     refusals: asArray(fields["refusals"], "refusals", 32).map(parseRefusal),
     bindFailures: asList(fields["bindFailures"], "bindFailures", parseBindFailure),
+    // What came later than the rest: a proxy of the version before says nothing of these.
+    address: optional(fields, "address", (v) => asString(v, "address")) ?? "",
+    bound: optional(fields, "bound", (v) => asList(v, "bound", asInteger)) ?? [],
+    draining: optional(fields, "draining", (v) => asBoolean(v, "draining")) ?? false,
     keyIds: asList(fields["keyIds"], "keyIds", asText),
     fleetKeyId: asString(fields["fleetKeyId"], "fleetKeyId"),
     features: asList(fields["features"], "features", asText),

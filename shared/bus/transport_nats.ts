@@ -115,11 +115,12 @@ class NatsBus implements BusWriter {
   }
 
   #connect(): Promise<NatsConnection> {
-    const { access: { url, user, seed, password }, name } = this.#options;
+    const { access: { url, user, seed, password, ca }, name } = this.#options;
     return connect({
       servers: url,
       ...(seed === undefined ? {} : { authenticator: nkeyAuthenticator(encoder.encode(seed)) }),
       ...(password === undefined ? {} : { user, pass: password }),
+      ...(ca === undefined ? {} : { tls: { ca } }),
       inboxPrefix: inboxPrefix(user),
       timeout: 2000,
       reconnect: true,

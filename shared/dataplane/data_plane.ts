@@ -169,11 +169,12 @@ export class DataPlane implements DataPlaneHost {
     });
   }
 
-  prepare(snapshot: VerifiedSnapshot): () => void {
+  prepare(snapshot: VerifiedSnapshot): () => Promise<void> {
     const table = compileTable(snapshot, this.#listeners.table(snapshot.scope));
     return () => {
-      this.#listeners.setTable(table);
+      const bound = this.#listeners.setTable(table);
       this.metrics.snapshotApplied(table.scope, table.version);
+      return bound;
     };
   }
 
@@ -208,6 +209,10 @@ export class DataPlane implements DataPlaneHost {
 
   removeTrust(slot: string): void {
     this.#trust.delete(slot);
+  }
+
+  boundPorts(): number[] {
+    return this.#listeners.bound().map(({ fleetPort }) => fleetPort);
   }
 
   bindFailures() {

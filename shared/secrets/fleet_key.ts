@@ -61,7 +61,7 @@ function isKeyText(value: unknown): value is string {
 
 /** A key that `jose` works with. */
 export async function importFleetKey(key: FleetPublicKey | FleetPrivateKey): Promise<CryptoKey> {
-  const imported = await importJWK({ ...key }, "ECDH-ES");
-  if (imported instanceof Uint8Array) throw new TypeError("fleet key: a symmetric key");
+  const imported: unknown = await importJWK({ ...key }, "ECDH-ES");
+  if (!(imported instanceof CryptoKey)) throw new TypeError("fleet key: a symmetric key");
   return imported;
 }

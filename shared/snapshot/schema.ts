@@ -17,7 +17,10 @@ interface ResourceBase {
   requires?: string[];
 }
 
-/** One listener of a Gateway. Id: `listener/<gateway-ns>/<gateway>/<name>`. */
+/**
+ * One listener of a Gateway. Id: `listener/<gateway-ns>/<gateway>/<name>`. The name of a listener
+ * that a ListenerSet adds is `<set-ns>/<set>/<name>`.
+ */
 export interface ListenerResource extends ResourceBase {
   kind: "listener";
   name: string;

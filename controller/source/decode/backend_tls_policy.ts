@@ -4,7 +4,7 @@ import type {
   CaRef,
   PolicyTarget,
   SubjectAltNameSpec,
-} from "../../model/objects.ts";
+} from "../../model/tls_objects.ts";
 import { list, object, oneOf, optional, required, string, stringMap } from "./decoder.ts";
 
 const text = string();

@@ -6,6 +6,13 @@
 
 export type Path = readonly (string | number)[];
 
+/** `["spec", "rules", 0, "name"]` → `spec.rules[0].name`. */
+export function fieldName(path: Path): string {
+  return path.map((part, index) =>
+    typeof part === "number" ? `[${part}]` : index === 0 ? part : `.${part}`
+  ).join("");
+}
+
 export interface Finding {
   severity: "error" | "warning";
   path: Path;

@@ -1,21 +1,22 @@
-/** GatewayClass and Gateway, as their schemas admitted them. */
+/** GatewayClass, Gateway and ListenerSet, as their schemas admitted them. */
 import type {
-  CaRef,
-  FrontendTls,
-  FrontendValidation,
   Gateway,
   GatewayAddress,
   GatewayClass,
   GatewayListener,
   LabelSelector,
+  ListenerNamespaces,
+  ListenerSet,
   ListenerTls,
   ParametersRef,
+  ParentGatewayRef,
   RouteGroupKind,
   RouteNamespaces,
   SecretRef,
 } from "../../model/objects.ts";
+import type { CaRef, FrontendTls, FrontendValidation } from "../../model/tls_objects.ts";
 import {
-  anyJson,
+  defaulted,
   integer,
   list,
   object,
@@ -123,5 +124,25 @@ export const gatewaySpec = object<Gateway["spec"]>({
       })),
     }),
   ),
-  allowedListeners: optional(anyJson),
+  allowedListeners: optional(
+    object<NonNullable<Gateway["spec"]["allowedListeners"]>>({
+      namespaces: defaulted(
+        object<ListenerNamespaces>({
+          from: required(oneOf("All", "Selector", "Same", "None")),
+          selector: optional(selector),
+        }),
+        (): ListenerNamespaces => ({ from: "None" }),
+      ),
+    }),
+  ),
+});
+
+export const listenerSetSpec = object<ListenerSet["spec"]>({
+  parentRef: required(object<ParentGatewayRef>({
+    group: required(text),
+    kind: required(text),
+    name: required(text),
+    namespace: optional(text),
+  })),
+  listeners: required(list(listener)),
 });

@@ -1,7 +1,7 @@
 /** One YAML document → typed objects with their problems; lists are taken apart. */
 import { type KubeObject, objectKey } from "../../model/objects.ts";
 import type { Problem } from "../batch.ts";
-import { asRecord, below, FAIL, type Finding, type Path } from "../decode/decoder.ts";
+import { asRecord, below, FAIL, fieldName, type Finding, type Path } from "../decode/decoder.ts";
 import { metadata } from "../decode/metadata.ts";
 import { kindRow, KINDS } from "../kinds.ts";
 import type { CrdSet } from "../schema/crd_set.ts";
@@ -127,11 +127,4 @@ function known(position: Position, named: { file: string; object: string }): () 
 
 function problemAt(position: Position, named: { file: string; object: string }): Problem {
   return { severity: "error", ...position, ...named, message: "" };
-}
-
-/** `["spec", "rules", 0, "name"]` → `spec.rules[0].name`. */
-function fieldName(path: Path): string {
-  return path.map((part, index) =>
-    typeof part === "number" ? `[${part}]` : index === 0 ? part : `.${part}`
-  ).join("");
 }

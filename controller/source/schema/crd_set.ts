@@ -7,7 +7,13 @@ import gatewayClasses from "./crds/gateway.networking.k8s.io_gatewayclasses.json
 };
 import gateways from "./crds/gateway.networking.k8s.io_gateways.json" with { type: "json" };
 import httpRoutes from "./crds/gateway.networking.k8s.io_httproutes.json" with { type: "json" };
+import listenerSets from "./crds/gateway.networking.k8s.io_listenersets.json" with {
+  type: "json",
+};
 import referenceGrants from "./crds/gateway.networking.k8s.io_referencegrants.json" with {
+  type: "json",
+};
+import gatewayParameters from "./crds/gateway.lightapi.net_gatewayparameters.json" with {
   type: "json",
 };
 import lightBackends from "./crds/gateway.lightapi.net_lightbackends.json" with { type: "json" };
@@ -22,8 +28,10 @@ const DEFINITIONS: readonly unknown[] = [
   gatewayClasses,
   gateways,
   httpRoutes,
+  listenerSets,
   referenceGrants,
   lightBackends,
+  gatewayParameters,
 ];
 
 /** One served version of a custom resource. */

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { parse } from "@std/yaml";
 import { FAIL, type Finding } from "../decode/decoder.ts";
 import { KINDS } from "../kinds.ts";
@@ -98,6 +98,7 @@ Deno.test("crds/ holds the standard channel of bundle v1.7.0", () => {
       annotations[`${GATEWAY}/bundle-version`],
       annotations[`${GATEWAY}/channel`],
     ]);
+  assert(bundles.length > 0);
   assertEquals(bundles, bundles.map(() => ["v1.7.0", "standard"]));
 });
 

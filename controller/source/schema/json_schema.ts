@@ -20,6 +20,8 @@ export interface ValidationRule {
 /** OpenAPI v3 schema in the structural form of apiextensions.k8s.io/v1. */
 export interface JsonSchema {
   type?: "object" | "array" | "string" | "integer" | "number" | "boolean";
+  /** For readers of the definition. */
+  description?: string;
   format?: string;
   nullable?: boolean;
   default?: JsonValue;
@@ -72,6 +74,7 @@ const isRule: Check = (value) => {
 const KEYWORDS: Readonly<Record<keyof JsonSchema, Check>> = {
   type: (value) =>
     ["object", "array", "string", "integer", "number", "boolean"].includes(String(value)),
+  description: isString,
   format: isString,
   nullable: isBoolean,
   default: isAnything,

@@ -15,6 +15,7 @@ const KINDS = [
   "gatewayclasses",
   "gateways",
   "httproutes",
+  "listenersets",
   "referencegrants",
 ];
 const GROUP = "gateway.networking.k8s.io";

@@ -14,16 +14,21 @@ export interface ServerUser {
 }
 
 export interface ServerConfig {
-  /** Loopback address. */
+  /** Address to listen on. */
   host: string;
   /** -1 = any free port. */
   port: number;
   storeDir: string;
   users: readonly ServerUser[];
+  /** Files of the server's certificate and key; with them, TLS is required. */
+  tls?: { certificate: string; key: string };
+  /** Port of the endpoint for probes; absent = none. */
+  monitorPort?: number;
 }
 
 /** The text of the configuration file. Throws a `TypeError` for a value that could break out of it. */
 export function serverConfigText(config: ServerConfig): string {
+  const { tls, monitorPort } = config;
   const users = config.users.map((user) => {
     const { publish, subscribe } = user.permissions;
     return `    { nkey: ${quote(user.nkey)}, permissions: { publish: { allow: ${
@@ -36,6 +41,10 @@ export function serverConfigText(config: ServerConfig): string {
     "server_name: light-k8s-gateway",
     "max_payload: 1MB",
     `jetstream: { store_dir: ${quote(config.storeDir)} }`,
+    ...(tls === undefined
+      ? []
+      : [`tls: { cert_file: ${quote(tls.certificate)}, key_file: ${quote(tls.key)} }`]),
+    ...(monitorPort === undefined ? [] : [`http_port: ${monitorPort}`]),
     "authorization: {",
     "  users: [",
     users.join("\n"),

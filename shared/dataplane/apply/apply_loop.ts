@@ -30,6 +30,8 @@ export interface ApplyLoopOptions {
   fleet: string;
   /** Name of this proxy in its fleet. */
   proxy: string;
+  /** IP address at which other machines reach this proxy. */
+  address?: string;
   /** Base64 of raw Ed25519 public keys that are trusted. */
   publicKeys: readonly string[];
   /** Opens sealed secrets. */
@@ -78,6 +80,7 @@ export class ApplyLoop {
   #fleetKeyId = "";
   #ready = false;
   #stopping = false;
+  #draining = false;
   #started: Promise<void> = Promise.resolve();
   #ending: Promise<unknown>[] = [];
 
@@ -180,12 +183,15 @@ export class ApplyLoop {
     return {
       fleet,
       proxy,
-      ready: this.#ready,
+      ready: this.#ready && !this.#draining,
       stopping: this.#stopping,
       time: this.#clock.now(),
       scopes,
       refusals: [...this.#refusals.values()],
       bindFailures: target.bindFailures(),
+      address: this.#options.address ?? "",
+      bound: target.boundPorts(),
+      draining: this.#draining,
       keyIds: this.#keys.ids,
       fleetKeyId: this.#fleetKeyId,
       features: [...this.#features].sort(),
@@ -308,6 +314,12 @@ export class ApplyLoop {
     this.#log.info("ready", { scopes: this.#followers.size });
     this.#options.hooks?.onReady?.();
     this.#readyLatch.resolve();
+    this.#heartbeats.soon();
+  }
+
+  /** Says that no new connections should come; what is served stays. */
+  drain(): void {
+    this.#draining = true;
     this.#heartbeats.soon();
   }
 

@@ -55,6 +55,9 @@ export class RecordingTarget implements ApplyTarget {
   bindFailures() {
     return [];
   }
+  boundPorts() {
+    return [];
+  }
   complete(): boolean {
     return this.isComplete;
   }

@@ -57,6 +57,8 @@ export interface ApplyTarget {
   removeTrust(slot: string): void;
   /** Fleet ports that could not be bound, for the heartbeat. */
   bindFailures(): { scope: string; port: number; fleetPort: number; error: string }[];
+  /** Fleet ports that accept connections, for the heartbeat. */
+  boundPorts(): number[];
   /** True when every applied scope has its sockets bound and all that its TLS needs. */
   complete(): boolean;
 }

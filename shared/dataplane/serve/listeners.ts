@@ -112,12 +112,15 @@ export class Listeners {
     });
   }
 
-  /** Puts a table in force: the swap is this assignment; binding what it adds follows. */
-  setTable(table: RouteTable): void {
+  /**
+   * Puts a table in force: the swap is this assignment. What it adds is bound, or has failed, when
+   * the answer resolves.
+   */
+  setTable(table: RouteTable): Promise<void> {
     const state = this.#state(table.scope);
     state.table = table;
     for (const [port, { bound }] of state.sockets) askForCertificates(bound, table.ports.get(port));
-    void this.#reconcile(state);
+    return this.#reconcile(state);
   }
 
   /** Puts a bind map in force and resolves when its ports are bound or have failed. */

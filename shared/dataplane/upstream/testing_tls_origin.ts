@@ -1,6 +1,7 @@
 /** For tests: backends that speak TLS, and tell what they saw. */
 import { once } from "node:events";
 import { createSecureServer } from "node:http2";
+import type { ServerHttp2Stream } from "node:http2";
 import { createServer, type TLSSocket } from "node:tls";
 import type { SelfSigned } from "../../secrets/self_signed.ts";
 
@@ -69,7 +70,7 @@ export async function startHttp2TlsOrigin(identity: SelfSigned): Promise<TlsOrig
   const server = createSecureServer({ cert: identity.certificate, key: identity.key });
   const sockets = new Set<{ destroy(): void }>();
   server.on("session", (session) => sockets.add(session));
-  server.on("stream", (stream, headers) => {
+  server.on("stream", (stream: ServerHttp2Stream, headers) => {
     seen.requests.push(`${headers[":method"]} ${headers[":path"]} HTTP/2`);
     stream.respond({ ":status": 200 });
     stream.end("over h2");

@@ -59,6 +59,7 @@ export type ToWorker = Command | { kind: "ask"; id: number; question: Question }
 export interface WorkerState {
   complete: boolean;
   bindFailures: BindFailure[];
+  boundPorts: number[];
 }
 
 export type FromWorker =

@@ -47,6 +47,7 @@ class WorkerHost {
     const state: WorkerState = {
       complete: this.#plane.complete(),
       bindFailures: this.#plane.bindFailures(),
+      boundPorts: this.#plane.boundPorts(),
     };
     const text = JSON.stringify(state);
     if (text === this.#reported) return;

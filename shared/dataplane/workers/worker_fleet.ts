@@ -54,6 +54,8 @@ interface Slot {
   restarts: number;
 }
 
+const NOTHING_BOUND: WorkerState = { complete: false, bindFailures: [], boundPorts: [] };
+
 export class WorkerFleet implements DataPlaneHost {
   readonly #options: WorkerFleetOptions;
   readonly #slots: Slot[];
@@ -79,7 +81,7 @@ export class WorkerFleet implements DataPlaneHost {
     this.#slots = Array.from({ length: options.workers }, (_, index) => ({
       index,
       link: undefined,
-      state: { complete: false, bindFailures: [] },
+      state: NOTHING_BOUND,
       restarts: 0,
     }));
   }
@@ -156,6 +158,12 @@ export class WorkerFleet implements DataPlaneHost {
       }
     }
     return [...failures.values()];
+  }
+
+  /** Ports that every worker accepts on: one alone would leave the rest of the cores idle. */
+  boundPorts(): number[] {
+    const [first, ...rest] = this.#slots.map(({ state }) => new Set(state.boundPorts));
+    return [...first ?? []].filter((port) => rest.every((ports) => ports.has(port)));
   }
 
   complete(): boolean {
@@ -276,7 +284,7 @@ export class WorkerFleet implements DataPlaneHost {
       onAccessLog: (bytes) => accessLog?.write(bytes) ?? Promise.resolve(),
       onGone: (reason) => {
         slot.link = undefined;
-        slot.state = { complete: false, bindFailures: [] };
+        slot.state = NOTHING_BOUND;
         log.error("worker_gone", { worker: slot.index, error: reason });
         this.#metrics.workerRestarts++;
         this.#restartLater(slot);

@@ -12,12 +12,12 @@ export function assert(value: unknown, message = "expected a truthy value"): ass
 
 /** Fails unless `actual` is deeply and strictly equal to `expected`. */
 export function assertEquals<T>(actual: T, expected: T, message?: string): void {
-  assertNode.deepStrictEqual(actual, expected, message);
+  assertNode.deepStrictEqual(actual, expected, asMessage(message));
 }
 
 /** Fails when `actual` is deeply equal to `expected`. */
 export function assertNotEquals<T>(actual: T, expected: T, message?: string): void {
-  assertNode.notDeepStrictEqual(actual, expected, message);
+  assertNode.notDeepStrictEqual(actual, expected, asMessage(message));
 }
 
 /** Fails unless both are the same value or the same object. */
@@ -26,7 +26,7 @@ export function assertStrictEquals<T>(
   expected: T,
   message?: string,
 ): asserts actual is T {
-  assertNode.strictEqual(actual, expected, message);
+  assertNode.strictEqual(actual, expected, asMessage(message));
 }
 
 /** Fails unless `actual` contains `expected`. */
@@ -40,7 +40,7 @@ export function assertStringIncludes(actual: string, expected: string, message?:
 
 /** Fails unless `actual` matches `expected`. */
 export function assertMatch(actual: string, expected: RegExp, message?: string): void {
-  assertNode.match(actual, expected, message);
+  assertNode.match(actual, expected, asMessage(message));
 }
 
 // deno-lint-ignore no-explicit-any -- the constructor signature that @std/assert has
@@ -85,4 +85,9 @@ export async function assertRejects<E extends Error = Error>(
     return checkError(error, errorClass, includes);
   }
   return assertNode.fail("expected the promise to reject");
+}
+
+/** An empty message makes `node:assert` show the difference, as none does. */
+function asMessage(message: string | undefined): string {
+  return message ?? "";
 }

@@ -1,0 +1,4 @@
+module cluster
+
+go 1.27.0
+require github.com/coredns/coredns v1.14.7

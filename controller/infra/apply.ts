@@ -1,0 +1,282 @@
+/**
+ * Keeps Services and EndpointSlices as the Gateways want them: what is there comes by watches, what
+ * should be there is a pure function, and the difference is written, a few objects at a time.
+ */
+import { backoff } from "../../shared/lib/backoff.ts";
+import type { Clock } from "../../shared/lib/clock.ts";
+import { errorMessage, type Logger } from "../../shared/lib/log.ts";
+import type { GatewayInfrastructure } from "../model/infrastructure.ts";
+import { type KubeApi, KubeApiError, MERGE_PATCH, type Verb } from "../source/kubernetes/api.ts";
+import { collectionPath, objectPath, type Resource } from "../source/kubernetes/resource.ts";
+import { type StatusAddress } from "../status/gateway.ts";
+import { desiredInfrastructure } from "./desired.ts";
+import { diffInfrastructure, type ObjectName } from "./diff.ts";
+import type { FleetPod } from "./endpoint_slices.ts";
+import { type ExistingObject, existingObject } from "./existing.ts";
+import type { Binds } from "./fleet_ports.ts";
+import { OwnObjects } from "./own_objects.ts";
+import { bindsOfServices, gatewayAddresses } from "./read_back.ts";
+
+export interface InfrastructureOptions {
+  api: Pick<KubeApi, "request" | "open">;
+  controllerName: string;
+  /** Namespaces to look at; empty = the whole cluster. */
+  namespaces: readonly string[];
+  clock: Clock;
+  random: () => number;
+  log: Logger;
+  /** Names us in managedFields. */
+  fieldManager: string;
+  /** What Gateways should say of their addresses or obstacles may be different. */
+  onChange: () => void;
+  hooks: {
+    onWritten: (kind: ObjectName["kind"], verb: Verb) => void;
+    onError: () => void;
+  };
+}
+
+/** Milliseconds between looks at names that others hold: nobody tells when they are free. */
+const RECHECK = 10_000;
+/** Writes in flight at once. */
+const CONCURRENCY = 8;
+
+export const RESOURCES: Record<ObjectName["kind"], Resource> = {
+  Service: { group: "", version: "v1", plural: "services" },
+  EndpointSlice: { group: "discovery.k8s.io", version: "v1", plural: "endpointslices" },
+};
+
+interface Write {
+  name: ObjectName;
+  method: Verb;
+  path: string;
+  body: unknown;
+  contentType?: string;
+}
+
+export class SharedFleetInfrastructure {
+  readonly #options: InfrastructureOptions;
+  readonly #own: OwnObjects;
+  /** Objects of others that hold a name of ours, found by being refused. */
+  readonly #foreign = new Map<string, ExistingObject>();
+  readonly #closing = new AbortController();
+  #gateways: ReadonlyMap<string, GatewayInfrastructure> = new Map();
+  #binds: Binds = new Map();
+  #fleet: readonly FleetPod[] | undefined;
+  #blocked: ReadonlyMap<string, string> = new Map();
+  #leading = false;
+  #dirty = false;
+  #running: Promise<void> | undefined;
+  #failures = 0;
+  #recheck: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: InfrastructureOptions) {
+    this.#options = options;
+    this.#own = new OwnObjects({ ...options, onChange: () => this.#changed() });
+  }
+
+  /** Resolves when it is known what is there. */
+  async start(): Promise<void> {
+    await this.#own.start();
+  }
+
+  /** Fleet ports that our Services name. */
+  binds(): Binds {
+    const { controllerName } = this.#options;
+    return bindsOfServices(this.#own.objects(), { controllerName });
+  }
+
+  addresses(scope: string): StatusAddress[] {
+    const gateway = this.#gateways.get(scope);
+    if (gateway === undefined) return [];
+    const get = (namespace: string, name: string) =>
+      this.#own.get({ kind: "Service", namespace, name });
+    return gatewayAddresses(gateway, { get });
+  }
+
+  /** Why a Gateway cannot have its Service. */
+  obstacle(scope: string): string | undefined {
+    return this.#blocked.get(scope);
+  }
+
+  /** What the Gateways want; nothing is written before {@linkcode SharedFleetInfrastructure.lead}. */
+  want(gateways: ReadonlyMap<string, GatewayInfrastructure>, binds: Binds): void {
+    if (gateways === this.#gateways && binds === this.#binds) return;
+    this.#gateways = gateways;
+    this.#binds = binds;
+    this.#work();
+  }
+
+  /** The pods of the fleet; undefined = not known, then slices stay as they are. */
+  setFleet(fleet: readonly FleetPod[] | undefined): void {
+    if (JSON.stringify(fleet) === JSON.stringify(this.#fleet)) return;
+    this.#fleet = fleet;
+    this.#work();
+  }
+
+  /** This controller may write from now on. */
+  lead(): void {
+    this.#leading = true;
+    this.#work();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    clearTimeout(this.#recheck);
+    await this.#running;
+    await this.#own.close();
+  }
+
+  #changed(): void {
+    this.#options.onChange();
+    this.#work();
+  }
+
+  /** One round after the other; what changes meanwhile is the next one's. */
+  #work(): void {
+    this.#dirty = true;
+    if (!this.#leading || this.#running !== undefined || this.#closing.signal.aborted) return;
+    this.#running = this.#rounds().finally(() => this.#running = undefined);
+  }
+
+  async #rounds(): Promise<void> {
+    const { clock, random } = this.#options;
+    const { signal } = this.#closing;
+    while (this.#dirty && !signal.aborted) {
+      this.#dirty = false;
+      const ok = await this.#round();
+      this.#failures = ok ? 0 : this.#failures + 1;
+      if (this.#blocked.size > 0) this.#lookAgain();
+      if (ok) continue;
+      this.#dirty = true;
+      const wait = backoff(this.#failures - 1, { initial: 100, max: 10_000, random });
+      await clock.delay(wait, signal).catch(() => {});
+    }
+  }
+
+  /** Writes what is different. False when something has to be tried again. */
+  async #round(): Promise<boolean> {
+    const { controllerName, onChange } = this.#options;
+    const desired = desiredInfrastructure(this.#gateways, {
+      binds: this.#binds,
+      fleet: this.#fleet,
+      controllerName,
+    });
+    const existing = [...this.#own.objects(), ...this.#foreign.values()];
+    const changes = diffInfrastructure(desired, existing, { controllerName });
+    const before = JSON.stringify([...this.#blocked]);
+    this.#blocked = changes.blocked;
+    if (JSON.stringify([...changes.blocked]) !== before) onChange();
+    // Services first: their addresses are what people wait for.
+    const writes: Write[] = [
+      ...changes.create.map((manifest): Write => {
+        const { kind, metadata: { namespace, name } } = manifest;
+        const path = collectionPath(RESOURCES[kind], namespace);
+        return { name: { kind, namespace, name }, method: "POST", path, body: manifest };
+      }),
+      ...changes.patch.map(({ patch, ...name }): Write => ({
+        name,
+        method: "PATCH",
+        path: objectPath({ resource: RESOURCES[name.kind], ...name }),
+        body: patch,
+        contentType: MERGE_PATCH,
+      })),
+      ...changes.delete.map(({ uid, ...name }): Write => ({
+        name,
+        method: "DELETE",
+        path: objectPath({ resource: RESOURCES[name.kind], ...name }),
+        body: { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid } },
+      })),
+    ];
+    return await this.#writeAll(writes);
+  }
+
+  #lookAgain(): void {
+    clearTimeout(this.#recheck);
+    if (this.#closing.signal.aborted) return;
+    this.#recheck = setTimeout(() => {
+      this.#foreign.clear();
+      this.#work();
+    }, RECHECK);
+  }
+
+  async #writeAll(writes: Write[]): Promise<boolean> {
+    let ok = true;
+    const queue = [...writes];
+    const worker = async () => {
+      for (let write = queue.shift(); write !== undefined; write = queue.shift()) {
+        if (this.#closing.signal.aborted) return;
+        if (!await this.#write(write)) ok = false;
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(CONCURRENCY, writes.length) }, worker));
+    return ok;
+  }
+
+  async #write({ name, method, path, body, contentType }: Write): Promise<boolean> {
+    const { api, fieldManager, hooks, log } = this.#options;
+    try {
+      const answer = await api.request({
+        method,
+        path,
+        body,
+        ...(contentType === undefined ? {} : { contentType }),
+        ...(method === "DELETE" ? {} : { query: [["fieldManager", fieldManager]] }),
+        signal: this.#closing.signal,
+      });
+      hooks.onWritten(name.kind, method);
+      if (method === "DELETE") this.#own.gone(name);
+      // The watch says the same a moment later: until then a round must not write it again.
+      else this.#own.put({ ...answer, kind: name.kind });
+      this.#options.onChange();
+      return true;
+    } catch (error) {
+      if (this.#closing.signal.aborted) return true;
+      return await this.#refused(error, { name, method, log, hooks });
+    }
+  }
+
+  async #refused(
+    error: unknown,
+    { name, method, log, hooks }: {
+      name: ObjectName;
+      method: Verb;
+      log: Logger;
+      hooks: InfrastructureOptions["hooks"];
+    },
+  ): Promise<boolean> {
+    const status = error instanceof KubeApiError ? error.status : 0;
+    if (status === 404 && method !== "POST") {
+      this.#own.gone(name);
+      return false;
+    }
+    if (status === 409 && method === "POST") await this.#lookAt(name);
+    hooks.onError();
+    // A namespace that goes takes everything along: nothing can be made in it.
+    const reason = error instanceof KubeApiError ? error.reason : "";
+    if (status === 403 && /being terminated/.test(errorMessage(error))) return true;
+    if (status === 404 && method === "POST") return true;
+    log.warn("infrastructure_not_written", {
+      object: `${name.kind}/${name.namespace}/${name.name}`,
+      reason,
+      error: errorMessage(error),
+    });
+    return false;
+  }
+
+  /** The name is taken: by whom? */
+  async #lookAt(name: ObjectName): Promise<void> {
+    const { api } = this.#options;
+    const key = `${name.kind}/${name.namespace}/${name.name}`;
+    try {
+      const path = objectPath({ resource: RESOURCES[name.kind], ...name });
+      const found = existingObject({
+        ...await api.request({ method: "GET", path, signal: this.#closing.signal }),
+        kind: name.kind,
+      });
+      if (found !== undefined) this.#foreign.set(key, found);
+    } catch {
+      // Gone again, or away: the next round tries to make it.
+      this.#foreign.delete(key);
+    }
+  }
+}

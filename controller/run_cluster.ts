@@ -1,0 +1,194 @@
+/** A controller in, or beside, a cluster: objects and statuses are the API server's. */
+import { systemClock } from "../shared/lib/clock.ts";
+import { CollectAfterShrinking } from "../shared/lib/collect_garbage.ts";
+import { type AdminServer, jsonResponse } from "../shared/lib/admin_server.ts";
+import { serveHealth } from "../shared/lib/health_server.ts";
+import type { Logger } from "../shared/lib/log.ts";
+import { serveControllerAdmin } from "./admin.ts";
+import type { ControllerConfig, KubernetesConfig } from "./config.ts";
+import { FleetFollower } from "./fleet_follower.ts";
+import { fleetView } from "./fleet_view.ts";
+import { SharedFleetInfrastructure } from "./infra/apply.ts";
+import { SHARED_FLEET_PORTS } from "./infra/binds.ts";
+import { FleetPorts } from "./infra/fleet_ports.ts";
+import { ControllerLoop } from "./loop.ts";
+import { ControllerMetrics } from "./observe/metrics.ts";
+import type { Publisher } from "./publish/publisher.ts";
+import { busConnected, openPublishing } from "./publishing.ts";
+import { openAccess } from "./source/kubernetes/access.ts";
+import { KubeApi } from "./source/kubernetes/api.ts";
+import { FOLLOWED_KINDS, KubernetesSource } from "./source/kubernetes/kubernetes_source.ts";
+import { LeaseElection } from "./source/kubernetes/lease.ts";
+import { withinScope } from "./source/watch_scope.ts";
+import { StatusWriter } from "./status/writer.ts";
+
+const FIELD_MANAGER = "light-k8s-gateway";
+
+/**
+ * Runs until `ended` resolves, or the Lease is lost: then it rejects, since what it believes to be
+ * its own may be another's, and a fresh start is the only safe way on.
+ */
+export async function runCluster(
+  config: ControllerConfig & { kubernetes: KubernetesConfig },
+  options: { ended: Promise<unknown>; log: Logger },
+): Promise<void> {
+  const { ended, log } = options;
+  const { settings, kubernetes, health } = config;
+  const { controllerName, watchNamespaces: namespaces } = settings;
+  const clock = systemClock;
+  const random = Math.random;
+  const metrics = new ControllerMetrics();
+  const access = await openAccess(kubernetes.access, clock);
+  const api = new KubeApi({
+    access,
+    userAgent: FIELD_MANAGER,
+    observer: {
+      request: ({ method, code, milliseconds }) => {
+        metrics.apiRequests.inc({ method, code: String(code) });
+        metrics.apiRequestSeconds.observe({ method }, milliseconds / 1000);
+      },
+    },
+  });
+  const { bus, acks, openPublisher } = openPublishing(config, { metrics, log });
+  const memoryUse = new CollectAfterShrinking({ clock });
+  const statuses = new StatusWriter({
+    api,
+    controllerName,
+    clock,
+    random,
+    log,
+    fieldManager: FIELD_MANAGER,
+    hooks: {
+      onWritten: () => metrics.statusUpdates.inc(),
+      onConflict: () => metrics.statusConflicts.inc(),
+      onError: () => metrics.statusErrors.inc(),
+    },
+  });
+  const source = new KubernetesSource({
+    api,
+    namespaces,
+    assumedClass: { name: settings.gatewayClassName, controllerName },
+    onBatch: (batch) => loop.onBatch("kubernetes", withinScope(batch, settings)),
+    onStored: (key, object) => statuses.onStored(key, object),
+    observer: {
+      watchEnded: (kind, outcome) => metrics.watchEnds.inc({ kind, outcome }),
+      following: (count) => metrics.followedObjects.set(count),
+    },
+    clock,
+    random,
+    log,
+  });
+  const infrastructure = new SharedFleetInfrastructure({
+    api,
+    controllerName,
+    namespaces,
+    clock,
+    random,
+    log,
+    fieldManager: FIELD_MANAGER,
+    onChange: () => loop.onSurroundingsChanged(),
+    hooks: {
+      onWritten: (kind, verb) => metrics.infrastructureWrites.inc({ kind, verb }),
+      onError: () => metrics.infrastructureErrors.inc(),
+    },
+  });
+  const ports = new FleetPorts({
+    preferred: () => SHARED_FLEET_PORTS.first,
+    last: SHARED_FLEET_PORTS.last,
+    holdFreed: true,
+    clock,
+    log,
+  });
+  // Set once this controller leads; until then it compiles to be warm, and writes nothing.
+  let publisher: Publisher | undefined;
+  const loop = new ControllerLoop({
+    publisher: {
+      publish: (desired, cause) =>
+        publisher?.publish(desired, cause) ?? Promise.resolve({ kind: "standby" }),
+    },
+    fleet: fleetView(acks),
+    controllerName,
+    ports,
+    servicesByName: false,
+    surroundings: infrastructure,
+    references: { kinds: FOLLOWED_KINDS, follow: (keys) => source.follow(keys) },
+    statuses,
+    metrics,
+    clock,
+    log,
+    onHeld: (objects) => memoryUse.observe(objects),
+  });
+  acks.onChange(() => loop.onFleetChanged());
+  let warm = false;
+  const admin = serveControllerAdmin({
+    port: config.adminPort,
+    loop,
+    metrics,
+    ready: () => warm,
+    onLogLevel: (level) => log.setLevel(level),
+  });
+  const probes: AdminServer | undefined = health && serveHealth({
+    ...health,
+    routes: {
+      "/healthz": () => new Response("ok\n"),
+      "/readyz": () =>
+        warm ? new Response("ok\n") : jsonResponse({ waitingFor: source.waitingFor }, 503),
+      "/metrics": async () => {
+        const { contentType, text } = await metrics.expose();
+        return new Response(text, { headers: { "content-type": contentType } });
+      },
+    },
+  });
+  console.log(JSON.stringify({ adminPort: admin.port }));
+  log.info("started", { adminPort: admin.port, server: access.server });
+  const stopped = ended.then(() => "stopped" as const);
+  const fleet = new FleetFollower({ api, bus, acks, kubernetes, clock, random, infrastructure });
+  const synced = await Promise.race([
+    Promise.all([source.start(), infrastructure.start(), busConnected(bus)]),
+    stopped,
+  ]);
+  let lease: LeaseElection | undefined;
+  let lost: string | undefined;
+  if (synced !== "stopped") {
+    ports.restore(infrastructure.binds());
+    loop.start();
+    warm = true;
+    lease = new LeaseElection({
+      api,
+      namespace: kubernetes.namespace,
+      name: kubernetes.lease,
+      identity: kubernetes.identity,
+      clock,
+      random,
+      log,
+      note: () => publisher?.lineage,
+    });
+    const elected = await Promise.race([lease.elected.then((note) => ({ note })), stopped]);
+    if (elected !== "stopped") {
+      publisher = openPublisher({ holder: kubernetes.identity, previousLineage: elected.note });
+      infrastructure.lead();
+      loop.trigger();
+      const end = await Promise.race([
+        stopped,
+        lease.lost,
+        publisher.deposed.then(() => "another controller has raised the epoch"),
+      ]);
+      if (end !== "stopped") lost = end;
+    }
+  }
+  // First what writes, then the Lease: whoever takes it must find nobody writing.
+  loop.close();
+  statuses.close();
+  await infrastructure.close();
+  await publisher?.close();
+  await lease?.close();
+  fleet.close();
+  memoryUse.close();
+  await source.close();
+  await acks.close();
+  await bus.close();
+  await probes?.close();
+  await admin.close();
+  access.close();
+  if (lost !== undefined) throw new Error(`leads no more: ${lost}`);
+}

@@ -1,0 +1,17 @@
+/** GatewayParameters, as their schema admitted them. */
+import type { GatewayParameters } from "../../model/objects.ts";
+import { list, object, oneOf, optional, required, string, stringMap } from "./decoder.ts";
+
+const text = string();
+type Spec = GatewayParameters["spec"];
+
+export const gatewayParametersSpec = object<Spec>({
+  service: optional(object<NonNullable<Spec["service"]>>({
+    type: optional(oneOf("LoadBalancer", "ClusterIP", "NodePort")),
+    annotations: optional(stringMap),
+    loadBalancerClass: optional(text),
+    externalTrafficPolicy: optional(oneOf("Cluster", "Local")),
+  })),
+  unmanaged: optional(object<NonNullable<Spec["unmanaged"]>>({ addresses: required(list(text)) })),
+  addresses: optional(object<NonNullable<Spec["addresses"]>>({ allowed: required(list(text)) })),
+});

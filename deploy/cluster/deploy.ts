@@ -1,0 +1,120 @@
+/**
+ * `deno task deploy`: the gateway into the cluster of the current kubeconfig, and back when it is
+ * ready. Run again, it changes what is different and keeps keys and data.
+ */
+import { Command } from "commander";
+import { errorMessage } from "../../shared/lib/log.ts";
+import { generateKeys, secretManifests } from "./keys.ts";
+import { findKubectl, type Kubectl } from "./kubectl.ts";
+
+const NAMESPACE = "light-k8s-gateway";
+const FLEET = "default";
+const MANIFESTS = new URL("../manifests", import.meta.url).pathname;
+/** Secrets that belong together: a part of them would fit to nothing. */
+const SECRETS = ["bus-server", "controller-keys", "proxy-keys", "reader-keys"];
+
+interface DeployOptions {
+  overlay: string;
+  timeout: string;
+}
+
+const OWN_KINDS = ["gatewayparameters", "lightbackends"];
+
+/** What has to be ready, in the order in which it can be. */
+const WORKLOADS = ["statefulset/nats", "deployment/controller", "deployment/proxy"];
+
+async function deploy({ overlay, timeout }: DeployOptions, tell: (line: string) => void) {
+  const kubectl = await findKubectl(Deno.env);
+  tell(`cluster: ${(await kubectl(["config", "current-context"])).trim()}`);
+  await requireGatewayApi(kubectl);
+  await kubectl(["apply", "-f", `${MANIFESTS}/base/namespace.yaml`]);
+  // Objects of our kinds follow: the API server must know the kinds by then.
+  await kubectl(["apply", "--server-side", "--force-conflicts", "-k", `${MANIFESTS}/crds`]);
+  const crds = OWN_KINDS.map((plural) => `crd/${plural}.gateway.lightapi.net`);
+  await kubectl(["wait", "--for=condition=Established", ...crds, "--timeout=60s"]);
+  await ensureKeys(kubectl, tell);
+  tell(`applying ${overlay}`);
+  await kubectl(["apply", "--server-side", "--force-conflicts", "-k", `${MANIFESTS}/${overlay}`]);
+  for (const workload of WORKLOADS) {
+    tell(`waiting for ${workload}`);
+    try {
+      await kubectl(["rollout", "status", "-n", NAMESPACE, workload, `--timeout=${timeout}s`]);
+    } catch (error) {
+      throw new Error(`${errorMessage(error)}\n${await whatHappened(kubectl)}`);
+    }
+  }
+  tell("waiting for the GatewayClass");
+  await kubectl([
+    "wait",
+    "--for=condition=Accepted",
+    "gatewayclass/light-k8s-gateway",
+    `--timeout=${timeout}s`,
+  ]);
+  tell("ready");
+}
+
+async function requireGatewayApi(kubectl: Kubectl): Promise<void> {
+  const found = await kubectl(["get", "crd", "gateways.gateway.networking.k8s.io", "-o", "name"], {
+    mayFail: true,
+  });
+  if (found.trim() !== "") return;
+  throw new Error(
+    "the cluster has no Gateway API; install its CRDs (v1.7.0, standard or experimental) first",
+  );
+}
+
+async function ensureKeys(kubectl: Kubectl, tell: (line: string) => void): Promise<void> {
+  const args = ["get", "secret", "-n", NAMESPACE, "--ignore-not-found", "-o", "name", ...SECRETS];
+  const there = (await kubectl(args)).split("\n").filter((line) => line !== "");
+  if (there.length === SECRETS.length) return;
+  if (there.length > 0) {
+    throw new Error(
+      `only ${there.join(", ")} of ${SECRETS.join(", ")} in namespace ${NAMESPACE}: restore the ` +
+        "others, or delete these to begin with new keys",
+    );
+  }
+  tell("making keys");
+  const keys = await generateKeys({ namespace: NAMESPACE, fleet: FLEET, now: new Date() });
+  // Through standard input: keys belong into no file, and into no list of processes.
+  await kubectl(["create", "-f", "-"], { stdin: secretManifests(keys, NAMESPACE) });
+}
+
+/** The states of the pods, and the last lines of those that failed. */
+async function whatHappened(kubectl: Kubectl): Promise<string> {
+  const options = { mayFail: true };
+  const pods = await kubectl(["get", "pods", "-n", NAMESPACE, "-o", "wide"], options);
+  const events = await kubectl([
+    "get",
+    "events",
+    "-n",
+    NAMESPACE,
+    "--field-selector=type=Warning",
+    "--sort-by=.lastTimestamp",
+  ], options);
+  return `${pods}\n${events.split("\n").slice(-10).join("\n")}`;
+}
+
+async function remove(tell: (line: string) => void): Promise<void> {
+  const kubectl = await findKubectl(Deno.env);
+  // The class first: the controller takes its Services away while it still can.
+  await kubectl(["delete", "gatewayclass", "light-k8s-gateway", "--ignore-not-found"]);
+  tell("removing");
+  await kubectl(["delete", "-k", `${MANIFESTS}/base`, "--ignore-not-found"]);
+}
+
+if (import.meta.main) {
+  const program = new Command("deploy")
+    .description("Deploys light-k8s-gateway into the cluster of the current kubeconfig.")
+    .option("--overlay <name>", "folder of deploy/manifests to apply", "base")
+    .option("--timeout <seconds>", "how long each workload may take to be ready", "180")
+    .option("--remove", "take everything away again, keys included");
+  program.parse(Deno.args, { from: "user" });
+  const options = program.opts<DeployOptions & { remove?: boolean }>();
+  try {
+    if (options.remove) await remove(console.error);
+    else await deploy(options, console.error);
+  } catch (error) {
+    console.error(errorMessage(error));
+    Deno.exit(1);
+  }
+}

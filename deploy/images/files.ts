@@ -1,0 +1,20 @@
+/** Folders and the files below them. */
+
+/** Makes a folder and those above it. */
+export async function ensureDir(path: string): Promise<void> {
+  await Deno.mkdir(path, { recursive: true });
+}
+
+/** Files at or below `path`, relative to `root`; links are followed by whoever reads them. */
+export async function* walkFiles(root: string, path: string): AsyncGenerator<string> {
+  const { isFile } = await Deno.stat(`${root}/${path}`);
+  if (isFile) {
+    yield path;
+    return;
+  }
+  const prefix = path === "" ? "" : `${path}/`;
+  for await (const entry of Deno.readDir(`${root}/${path}`)) {
+    if (entry.isDirectory) yield* walkFiles(root, `${prefix}${entry.name}`);
+    else yield `${prefix}${entry.name}`;
+  }
+}
