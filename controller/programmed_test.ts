@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { ProgrammedLatch } from "./programmed.ts";
+import { latchKey, ProgrammedLatch } from "./programmed.ts";
 
 const scope = "gateway/ns/gw";
 const at = (version: number) => new Map([[scope, version]]);
@@ -46,4 +46,18 @@ Deno.test("ProgrammedLatch.due tells when the grace ends though no proxy says an
   assertEquals(latch.due, 31_000);
   latch.update([], 31_000);
   assertEquals(latch.due, undefined);
+});
+
+Deno.test("ProgrammedLatch judges a ListenerSet by its own generation, and forgets it alone", () => {
+  const latch = new ProgrammedLatch();
+  const [scope, set] = ["gateway/ns/gw", "ListenerSet/ns/set"];
+  latch.published(scope, 1, 3);
+  latch.published(scope, 7, 4, set);
+  latch.update([new Map([[scope, 3]])], 0);
+  assertEquals([latch.programmed(scope, 1), latch.programmed(scope, 7, set)], [true, false]);
+  latch.update([new Map([[scope, 4]])], 0);
+  assertEquals([latch.programmed(scope, 1), latch.programmed(scope, 7, set)], [true, true]);
+  assertEquals(latch.programmed(scope, 8, set), undefined);
+  latch.retain(new Set([latchKey(scope)]));
+  assertEquals([latch.programmed(scope, 1), latch.programmed(scope, 7, set)], [true, undefined]);
 });

@@ -1,6 +1,6 @@
 /** Files of this machine as entries of an image's layer. */
-import { runCommand } from "./run_command.ts";
-import type { TarEntry } from "./tar.ts";
+import { runCommand } from "../../shared/lib/run_command.ts";
+import type { TarEntry } from "../../deploy/images/tar.ts";
 
 /**
  * A folder with everything in it, sorted, so that equal folders give equal layers. `at` is its path

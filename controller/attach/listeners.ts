@@ -78,12 +78,17 @@ export function listenerKey(name: string, set: ListenerSet | undefined): string 
 export function decideListeners(context: ListenersContext): ListenerDecision[] {
   const { gateway, set, earlier = [] } = context;
   const own = (set ?? gateway).spec.listeners;
+  const lost = own.map((listener) =>
+    conflict(listener, earlier, { by: () => "a listener that comes first on this Gateway" })
+  );
+  // What lost already is in nobody's way: the rest of its set goes on without it.
+  const left = own.filter((_, index) => lost[index]?.ok);
   return own.map((listener, index) => {
     const field = `spec.listeners[${index}]`;
-    const won = conflict(listener, own, { by: ({ name }) => `listener "${name}"` });
-    const conflicted = won.ok
-      ? conflict(listener, earlier, { by: () => "a listener that comes first on this Gateway" })
-      : won;
+    const beforehand = lost[index] ?? OK;
+    const conflicted = beforehand.ok
+      ? conflict(listener, left, { by: ({ name }) => `listener "${name}"` })
+      : beforehand;
     // A port's clients are asked by the Gateway, whoever the listener belongs to.
     const clientValidation = listener.protocol === "HTTPS"
       ? decideClientValidation(gateway, { ...context, port: listener.port })

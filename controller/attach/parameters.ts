@@ -12,6 +12,10 @@ export interface GatewaySettings {
   unmanaged: readonly string[] | undefined;
   /** Where the addresses that a Gateway asks for may lie. */
   allowed: AddressRanges;
+  /** False: its requests are not in the access log. */
+  accessLog: boolean;
+  /** Bytes of a request body; undefined = the proxies' own bound alone. */
+  maxBodyBytes: number | undefined;
 }
 
 /** Without parameters: a load balancer, and no choice of addresses. */
@@ -19,6 +23,8 @@ export const DEFAULT_SETTINGS: GatewaySettings = {
   service: { type: "LoadBalancer" },
   unmanaged: undefined,
   allowed: [],
+  accessLog: true,
+  maxBodyBytes: undefined,
 };
 
 export type ParametersDecision =
@@ -87,5 +93,16 @@ function merged(
     return `spec.service.loadBalancerClass is only for type LoadBalancer, not ${service.type}; ` +
       "remove it";
   }
-  return { service, allowed, unmanaged: spec.unmanaged?.addresses ?? base.unmanaged };
+  return {
+    service,
+    allowed,
+    unmanaged: spec.unmanaged?.addresses ?? base.unmanaged,
+    accessLog: spec.accessLog?.enabled ?? base.accessLog,
+    maxBodyBytes: lower(base.maxBodyBytes, spec.limits?.maxBodyBytes),
+  };
+}
+
+/** A Gateway may have a tighter bound than its class, not a wider one. */
+function lower(base: number | undefined, own: number | undefined): number | undefined {
+  return base === undefined || own === undefined ? own ?? base : Math.min(base, own);
 }

@@ -18,7 +18,7 @@ export interface ShownStatus {
   conditions?: readonly DesiredCondition[];
   listeners?: readonly { name: string; conditions?: readonly DesiredCondition[] }[];
   parents?: readonly {
-    parentRef: { name: string; sectionName?: string };
+    parentRef: { kind?: string; name: string; sectionName?: string };
     conditions?: readonly DesiredCondition[];
   }[];
   ancestors?: readonly {
@@ -44,13 +44,21 @@ export function conditionRows(key: string, shown: ShownStatus): ConditionRow[] {
     ...(shown.listeners ?? []).flatMap(({ name, conditions }) =>
       rows(`listener ${name}`, conditions)
     ),
-    ...(shown.parents ?? []).flatMap(({ parentRef: { name, sectionName }, conditions }) =>
-      rows(`parent ${name}${sectionName === undefined ? "" : ` ${sectionName}`}`, conditions)
+    ...(shown.parents ?? []).flatMap(({ parentRef, conditions }) =>
+      rows(parentName(parentRef), conditions)
     ),
     ...(shown.ancestors ?? []).flatMap(({ ancestorRef, conditions }) =>
       rows(`ancestor ${ancestorRef.name}`, conditions)
     ),
   ];
+}
+
+/** A Gateway goes without saying; a ListenerSet may have the same name. */
+function parentName(
+  { kind = "Gateway", name, sectionName }: { kind?: string; name: string; sectionName?: string },
+): string {
+  const section = sectionName === undefined ? "" : ` ${sectionName}`;
+  return `parent ${kind === "Gateway" ? "" : `${kind} `}${name}${section}`;
 }
 
 /** Conditions for which True is the bad answer. */

@@ -301,7 +301,8 @@ const gatewayParameters: fc.Arbitrary<KubeObject> = fc.record({
   meta: meta("GatewayParameters", { names: ["p1", "p2"] }),
   spec: pick<GatewayParameters["spec"]>(
     { service: { type: "ClusterIP" } },
-    { service: { annotations: { x: "y" } } },
+    { service: { annotations: { x: "y" } }, accessLog: { enabled: false } },
+    { limits: { maxBodyBytes: 100 } },
     { addresses: { allowed: ["192.0.2.0/24"] } },
     { addresses: { allowed: ["192.0.2.0/99"] } },
     { unmanaged: { addresses: ["192.0.2.1", "lb.example.com"] } },

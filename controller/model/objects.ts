@@ -330,6 +330,8 @@ export interface GatewayParameters {
     unmanaged?: { addresses: string[] };
     /** CIDRs in which Gateways may ask for addresses. Of a class only. */
     addresses?: { allowed: string[] };
+    accessLog?: { enabled: boolean };
+    limits?: { maxBodyBytes?: number };
   };
 }
 

@@ -10,6 +10,7 @@ import type {
 import type { SnapshotFeature } from "../../shared/snapshot/features.ts";
 import type { ResolvedBackend } from "../attach/backends.ts";
 import { allListeners, type GatewayDecision } from "../attach/gateways.ts";
+import type { GatewaySettings } from "../attach/parameters.ts";
 import type { ListenerDecision } from "../attach/listeners.ts";
 import { type RouteDecision, ruleReferences } from "../attach/routes.ts";
 import type {
@@ -83,8 +84,9 @@ export function gatewayParts(decision: GatewayDecision): Map<string, Sourced> {
   const parts = new Map<string, Sourced>();
   for (const { owner, listeners } of allListeners(decision)) {
     for (const listener of listeners) {
-      const resource = listenerResource(listener);
-      if (resource === undefined) continue;
+      const plain = listenerResource(listener);
+      if (plain === undefined) continue;
+      const resource = withTraffic(plain, decision.settings);
       parts.set(listenerId(namespace, name, resource.name), { resource, source: sourceOf(owner) });
     }
   }
@@ -207,6 +209,21 @@ function listenerResource(decision: ListenerDecision): ListenerResource | undefi
       trust: clientValidation.trust.map(({ slot }) => slot),
       mode: clientValidation.mode === "AllowValidOnly" ? "require" : "request",
     },
+  };
+}
+
+/** What the Gateway's parameters say of its traffic. */
+function withTraffic(
+  resource: ListenerResource,
+  { accessLog, maxBodyBytes }: GatewaySettings,
+): ListenerResource {
+  if (accessLog && maxBodyBytes === undefined) return resource;
+  const requires: SnapshotFeature[] = ["listenerTraffic"];
+  return {
+    ...resource,
+    requires: [...resource.requires ?? [], ...requires].sort(),
+    ...(accessLog ? {} : { accessLog }),
+    ...(maxBodyBytes === undefined ? {} : { maxBodyBytes }),
   };
 }
 

@@ -4,9 +4,10 @@ import type { TestBus } from "../../shared/bus/testing.ts";
 import { snapshotSubject, valueSubject } from "../../shared/bus/subjects.ts";
 import type { OutMessage } from "../../shared/bus/transport.ts";
 import { LastGood } from "../../shared/dataplane/apply/last_good.ts";
+import { gatewayScope } from "../../shared/snapshot/ids.ts";
 import { generateFleetKey } from "../../shared/secrets/fleet_key.ts";
 import type { PublishResult } from "./result.ts";
-import { SAMPLE_SCOPE, sampleDesired } from "./testing.ts";
+import { SAMPLE_SCOPE, sampleContent, sampleDesired } from "./testing.ts";
 import { CERTIFICATE, startController, TestProxy } from "./testing_stack.ts";
 
 function published(result: PublishResult): Extract<PublishResult, { kind: "published" }> {
@@ -344,6 +345,29 @@ test("a snapshot that is larger than a message is applied when its last chunk ca
     await proxy.serves(1);
     published(await controller.publisher.publish(sampleDesired({ paths: ["/b", ...paths] })));
     await proxy.serves(2);
+    assertEquals(proxy.refusals, []);
+  } finally {
+    await proxy.close();
+    await controller.close();
+    await server.close();
+  }
+});
+
+test("a Gateway with the longest name that there is reaches the proxies", async (start) => {
+  const server = await start();
+  const controller = startController(server);
+  const proxy = new TestProxy(server);
+  try {
+    const scope = gatewayScope("n".repeat(63), "g".repeat(253));
+    const desired = sampleDesired({ scopes: new Map([[scope, sampleContent(["/"])]]) });
+    const bind = desired.binds.get(SAMPLE_SCOPE);
+    assert(bind !== undefined);
+    published(
+      await controller.publisher.publish({ ...desired, binds: new Map([[scope, bind]]) }),
+    );
+    await proxy.loop.whenReady();
+    assertEquals(proxy.target.snapshots.get(scope)?.version, 1);
+    assertEquals(proxy.target.binds.get(scope), bind);
     assertEquals(proxy.refusals, []);
   } finally {
     await proxy.close();

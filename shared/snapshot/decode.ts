@@ -84,6 +84,8 @@ function checkListener(fields: Fields, id: string): void {
   asOneOf(fields["protocol"], `${id}.protocol`, ["HTTP", "HTTPS"]);
   asString(fields["hostname"], `${id}.hostname`);
   optional(fields, "certificates", (v) => asTexts(v, `${id}.certificates`));
+  optional(fields, "accessLog", (v) => asBoolean(v, `${id}.accessLog`));
+  optional(fields, "maxBodyBytes", (v) => asInteger(v, `${id}.maxBodyBytes`, { min: 1 }));
   optional(fields, "clientValidation", (v) => {
     const validation = asObject(v, `${id}.clientValidation`);
     checkTrust(validation["trust"], `${id}.clientValidation.trust`);

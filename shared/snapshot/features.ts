@@ -10,6 +10,7 @@ export const SNAPSHOT_FEATURES = [
   "clientCertificate",
   "clientValidation",
   "cors",
+  "listenerTraffic",
   "mirror",
   "retry",
 ] as const;

@@ -31,6 +31,10 @@ export interface ListenerResource extends ResourceBase {
   hostname: string;
   /** Secret slots (`cert/<ns>/<name>`) in the order of certificateRefs; HTTPS only. */
   certificates?: string[];
+  /** False: requests are not in the access log. Absent = as the proxy is configured. */
+  accessLog?: boolean;
+  /** Bytes of a request body, below what the proxy is configured with; absent = no other bound. */
+  maxBodyBytes?: number;
   /** Clients have to show a certificate. HTTPS only; names `clientValidation` in `requires`. */
   clientValidation?: ClientValidation;
 }

@@ -1,6 +1,16 @@
 /** GatewayParameters, as their schema admitted them. */
 import type { GatewayParameters } from "../../model/objects.ts";
-import { list, object, oneOf, optional, required, string, stringMap } from "./decoder.ts";
+import {
+  boolean,
+  integer,
+  list,
+  object,
+  oneOf,
+  optional,
+  required,
+  string,
+  stringMap,
+} from "./decoder.ts";
 
 const text = string();
 type Spec = GatewayParameters["spec"];
@@ -14,4 +24,8 @@ export const gatewayParametersSpec = object<Spec>({
   })),
   unmanaged: optional(object<NonNullable<Spec["unmanaged"]>>({ addresses: required(list(text)) })),
   addresses: optional(object<NonNullable<Spec["addresses"]>>({ allowed: required(list(text)) })),
+  accessLog: optional(object<NonNullable<Spec["accessLog"]>>({ enabled: required(boolean) })),
+  limits: optional(object<NonNullable<Spec["limits"]>>({
+    maxBodyBytes: optional(integer(1, Number.MAX_SAFE_INTEGER)),
+  })),
 });

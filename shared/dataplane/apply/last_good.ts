@@ -3,8 +3,9 @@
  * while the bus is away. Checked again when read; holds no secrets.
  */
 import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
 import { backoff } from "../../lib/backoff.ts";
-import type { SignedMessage } from "../../snapshot/envelope.ts";
+import { HEADER, type SignedMessage } from "../../snapshot/envelope.ts";
 import { asObject, asString } from "../../snapshot/fields.ts";
 
 /** Bound on one file and on the folder, bytes, unless set otherwise. */
@@ -84,7 +85,8 @@ export class LastGood {
         if (entry.name === "epoch.jsonl") epoch = messages.at(-1);
         else if (entry.name === VALUES_FILE) values = messages;
         else if (entry.name.startsWith("scope-")) {
-          scopes.set(decodeURIComponent(entry.name.slice(6, -6)), messages);
+          const scope = scopeOf(entry.name, messages);
+          if (scope !== undefined) scopes.set(scope, messages);
         }
       }
     } catch (error) {
@@ -248,8 +250,22 @@ function following(before: Part | undefined, part: Part): Part {
   return { kind: before.kind, text: before.text + part.text };
 }
 
+/** File systems take no longer name. */
+const LONGEST_NAME = 255;
+/** No scope begins with a dash, so such a file is none of a scope that names itself. */
+const HASHED = "scope--";
+
+/** A file names its scope; where that is too long for a name, its messages do. */
 function scopeFile(scope: string): string {
-  return `scope-${encodeURIComponent(scope)}.jsonl`;
+  const plain = `scope-${encodeURIComponent(scope)}.jsonl`;
+  if (plain.length <= LONGEST_NAME) return plain;
+  return `${HASHED}${createHash("sha256").update(scope).digest("hex")}.jsonl`;
+}
+
+/** What the file says; who reads the messages verifies that they are of that scope. */
+function scopeOf(file: string, [first]: readonly StoredMessage[]): string | undefined {
+  if (!file.startsWith(HASHED)) return decodeURIComponent(file.slice("scope-".length, -6));
+  return first?.message.headers[HEADER.scope];
 }
 
 function line({ subject, message }: StoredMessage): string {

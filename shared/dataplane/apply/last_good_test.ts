@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { BusReader } from "../../bus/transport.ts";
+import { HEADER } from "../../snapshot/envelope.ts";
 import { KeySet } from "../../snapshot/keys.ts";
 import { SCHEMA } from "../../snapshot/schema.ts";
 import { verifySnapshot } from "../../snapshot/verify.ts";
@@ -72,6 +73,26 @@ Deno.test("LastGood gives back what verifies, for its owner's eyes alone", async
       const { mode } = await Deno.stat(`${folder}/${entry.name}`);
       assertEquals((mode ?? 0) & 0o077, 0, entry.name);
     }
+    assertEquals(errors, []);
+  });
+});
+
+Deno.test("LastGood keeps scopes whose Gateway has the longest name that there is", async () => {
+  await withFolder(async (folder, errors) => {
+    const scopes = ["x", "y"].map((last) => `gateway/ns/${"x".repeat(252)}${last}`);
+    const copy = new LastGood({ folder, onError: (e) => errors.push(e) });
+    for (const scope of scopes) {
+      const plain = signedCheckpoint([cluster("a")]);
+      const message = { ...plain, headers: { ...plain.headers, [HEADER.scope]: scope } };
+      copy.saveSnapshot(scope, { subject: "s", message }, "checkpoint");
+    }
+    await copy.flush();
+    const loaded = await new LastGood({ folder, onError: (e) => errors.push(e) }).load();
+    assertEquals([...loaded.scopes.keys()].sort(), scopes);
+    copy.dropScope(scopes[0] ?? "");
+    await copy.flush();
+    const left = await new LastGood({ folder, onError: (e) => errors.push(e) }).load();
+    assertEquals([...left.scopes.keys()], scopes.slice(1));
     assertEquals(errors, []);
   });
 });

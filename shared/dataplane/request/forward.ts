@@ -100,13 +100,18 @@ function incomplete(): UpstreamError {
   });
 }
 
+/** The lower of two bounds; 0 = none. */
+function lowest(a: number, b: number): number {
+  return a === 0 || b === 0 ? Math.max(a, b) : Math.min(a, b);
+}
+
 /** Small bodies are collected, so that they cost one write and can be sent twice. */
 async function prepareBody(
   core: RequestCore,
   record: RequestRecord,
   source: BodyReader,
 ): Promise<Uint8Array | BodyReader> {
-  const max = core.limits.maxBodyBytes;
+  const max = lowest(core.limits.maxBodyBytes, record.listener?.maxBodyBytes ?? 0);
   if (max > 0 && source.length > max) throw new RequestBodyError("too_large");
   if (source.length >= 0 && source.length <= COLLECT_BYTES) {
     record.bytesIn = source.length;

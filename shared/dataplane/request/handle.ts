@@ -89,10 +89,12 @@ async function handle(
     headers: request.headers,
   });
   if (decision.kind === "no_route") {
+    record.listener = decision.listener;
     record.counter = core.stats.unrouted(connection.scope, decision.listener.name);
   }
   const candidate = routed(decision);
   record.candidate = candidate;
+  record.listener = candidate.listener;
   const plan = plans.get(candidate, connection.scope);
   record.counter = plan.stats;
 

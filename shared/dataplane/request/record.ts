@@ -5,7 +5,7 @@ import type { Clock } from "../../lib/clock.ts";
 import { Deadline, type Deadlines } from "../upstream/deadlines.ts";
 import type { Exchange } from "../upstream/exchange.ts";
 import { UpstreamError } from "../upstream/errors.ts";
-import type { Candidate } from "../table/types.ts";
+import type { Candidate, TableListener } from "../table/types.ts";
 import type { UpstreamTunnel } from "../upstream/tunnel.ts";
 import { CountedBody } from "./body.ts";
 import type { Span } from "@opentelemetry/api";
@@ -41,6 +41,8 @@ export class RequestRecord implements OutboundResponse {
   host = "";
   path = "";
   candidate: Candidate | null = null;
+  /** The listener that the request is for, also when no route of it matches. */
+  listener: TableListener | null = null;
   counter: BackendStats | null = null;
   backend = "";
   upstream = "";
@@ -152,7 +154,9 @@ export class RequestRecord implements OutboundResponse {
       counter.count(this.status);
     } else counter.count(this.reason === "client_closed" ? 499 : this.status);
     if (this.reason !== "ok") this.#countFailure();
-    if (accessLog !== null) this.#log(accessLog, duration, outcome.bytes);
+    if (accessLog !== null && this.listener?.accessLog !== false) {
+      this.#log(accessLog, duration, outcome.bytes);
+    }
     if (this.span !== null) finishSpan(this.span, this);
   }
 
@@ -208,7 +212,7 @@ export class RequestRecord implements OutboundResponse {
       upstream: this.upstream,
       attempts: this.attempts,
       gateway: connection.scope,
-      listener: candidate?.listener.name ?? "",
+      listener: this.listener?.name ?? "",
       route: rule === undefined ? "" : `${rule.routeNamespace}/${rule.routeName}`,
       rule: rule?.rule ?? "",
       backend: this.backend,

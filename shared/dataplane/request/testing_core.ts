@@ -4,6 +4,7 @@ import type {
   HttpBackend,
   HttpFilter,
   HttpRule,
+  ListenerResource,
   MirrorFilter,
   Resource,
 } from "../../snapshot/schema.ts";
@@ -48,6 +49,8 @@ export interface CoreOptions {
   clientCertificate?: string;
   hostnames?: string[];
   listenerHostname?: string;
+  /** What listener `http` says of its traffic. */
+  traffic?: Pick<ListenerResource, "accessLog" | "maxBodyBytes">;
   port?: number;
   /** More listeners on the same port, name → hostname; the route is attached to all. */
   listeners?: Record<string, string>;
@@ -114,6 +117,7 @@ export function testCore(options: CoreOptions): TestCore {
     port,
     protocol: "HTTP",
     hostname: options.listenerHostname ?? "",
+    ...options.traffic,
   });
   for (const [name, hostname] of Object.entries(options.listeners ?? {})) {
     resources.set(`listener/d/g/${name}`, {

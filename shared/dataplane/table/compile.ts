@@ -220,5 +220,7 @@ function tableListener(resource: ListenerResource): TableListener {
     clientValidation: validation === undefined
       ? null
       : { trust: validation.trust, required: validation.mode === "require" },
+    accessLog: resource.accessLog ?? true,
+    maxBodyBytes: resource.maxBodyBytes ?? 0,
   };
 }

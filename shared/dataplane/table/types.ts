@@ -27,6 +27,10 @@ export interface TableListener {
   hostname: string;
   /** Secret slots, HTTPS only. */
   certificates: readonly string[];
+  /** False: its requests are not logged, whatever the proxy's setting. */
+  accessLog: boolean;
+  /** Bytes of a request body; 0 = the proxy's own bound alone. */
+  maxBodyBytes: number;
   /** Null: clients need no certificate. */
   clientValidation: TableClientValidation | null;
 }
