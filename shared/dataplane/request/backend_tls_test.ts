@@ -171,6 +171,22 @@ Deno.test("authorities that change count for the next request, also with connect
   });
 });
 
+Deno.test("over HTTP/2 as well, authorities that change count for the next request", async () => {
+  const origin = await startHttp2TlsOrigin(identity);
+  const core = testCore({ rules: [{}], backends: { a: origin.port }, protocol: "h2c", tls: ABC });
+  try {
+    for (const [authority, status] of [[ours, 200], [theirs, 502], [ours, 200]] as const) {
+      core.trust.set({ slot: CA, certificates: authority.certificate });
+      assertEquals((await core.ask()).status, status);
+      assertEquals((await core.ask()).status, status);
+    }
+    assertEquals(origin.requests.length, 4);
+  } finally {
+    core.close();
+    await origin.close();
+  }
+});
+
 Deno.test("every connection is verified anew: no session is resumed", async () => {
   await withBackend(async (core, origin) => {
     assertEquals((await core.ask({ headers: [] })).status, 200);

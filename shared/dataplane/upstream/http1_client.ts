@@ -82,8 +82,8 @@ export class Http1Client implements ProfileObserver {
     this.#pools.setRetired(target, retired);
   }
 
-  setProfileRetired(profile: string, retired: boolean): void {
-    this.#pools.setProfileRetired(profile, retired);
+  closeIdle(profile: string): void {
+    this.#pools.closeIdle(profile);
   }
 
   /** Open connections over all pools, tunnels included. */

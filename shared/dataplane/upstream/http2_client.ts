@@ -61,8 +61,8 @@ export class Http2Client implements ProfileObserver {
     this.#pools.setRetired(target, retired);
   }
 
-  setProfileRetired(profile: string, retired: boolean): void {
-    this.#pools.setProfileRetired(profile, retired);
+  closeIdle(profile: string): void {
+    this.#pools.closeIdle(profile);
   }
 
   /** Open connections over all pools. */

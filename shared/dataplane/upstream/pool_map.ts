@@ -11,6 +11,8 @@ export interface PoolTarget {
 export interface MappedPool {
   /** Connections that come free are closed from now on, or are kept again. */
   setRetired(retired: boolean): void;
+  /** Closes the connections that carry nothing now. */
+  closeIdle(): void;
   close(): void;
 }
 
@@ -49,9 +51,9 @@ export class PoolMap<P extends MappedPool> {
     for (const pool of [...this.#secured.get(key)?.values() ?? []]) pool.setRetired(retired);
   }
 
-  /** Connections under a profile are no longer asked for, or are again. */
-  setProfileRetired(profile: string, retired: boolean): void {
-    for (const pools of [...this.#secured.values()]) pools.get(profile)?.setRetired(retired);
+  /** Closes what carries nothing now, under a profile at every address. */
+  closeIdle(profile: string): void {
+    for (const pools of [...this.#secured.values()]) pools.get(profile)?.closeIdle();
   }
 
   *values(): Generator<P> {

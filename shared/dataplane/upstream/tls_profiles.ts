@@ -19,9 +19,9 @@ export interface TlsProfile extends ServerIdentity {
   readonly context: SecureContext;
 }
 
-/** Told when connections of a profile are no longer asked for, or are again. */
+/** Told when somebody does not ask for connections of a profile any more; others still may. */
 export interface ProfileObserver {
-  setProfileRetired(key: string, retired: boolean): void;
+  closeIdle(profile: string): void;
 }
 
 interface Known {
@@ -54,11 +54,8 @@ export class TlsProfiles {
     if (known?.generation === generation) return known.profile;
     const profile = this.#make(tls);
     const before = known?.profile?.key;
-    if (before !== profile?.key) {
-      for (const observer of this.#options.observers) {
-        if (before !== undefined) observer.setProfileRetired(before, true);
-        if (profile !== undefined) observer.setProfileRetired(profile.key, false);
-      }
+    if (before !== undefined && before !== profile?.key) {
+      for (const observer of this.#options.observers) observer.closeIdle(before);
     }
     this.#known.set(tls, { generation, profile });
     return profile;
