@@ -34,4 +34,5 @@ export const PORTS = {
   diskFull: base + 130,
   controllers: base + 135,
   hostileHttp2: base + 140,
+  tls: base + 150,
 } as const;

@@ -1,5 +1,6 @@
 /** Sends a request to one endpoint, within the route's timeouts. */
 import type { Endpoint } from "../../snapshot/schema.ts";
+import { UpstreamError } from "../upstream/errors.ts";
 import type { UpstreamRequest, UpstreamResponse } from "../upstream/exchange.ts";
 import type { RequestHead } from "../upstream/request_head.ts";
 import { COLLECT_BYTES, collectBody, CountedBody, RequestBodyError } from "./body.ts";
@@ -79,14 +80,24 @@ function attempt(
   record.attempts++;
   record.upstream = `${endpoint.address}:${endpoint.port}`;
   if (record.span !== null) noteUpstream(record.span, endpoint);
-  const h2c = options.backend.backend.protocol === "h2c";
-  const exchange = (h2c ? core.upstreamHttp2 : core.upstream).exchange(endpoint, request);
+  const { protocol, tls } = options.backend.backend;
+  const profile = tls === null ? null : core.tls.get(tls);
+  if (profile === undefined) return Promise.reject(incomplete());
+  const client = protocol === "h2c" ? core.upstreamHttp2 : core.upstream;
+  const exchange = client.exchange(endpoint, request, profile);
   record.exchange = exchange;
   const { backendRequestTimeout } = options.plan.rule;
   if (backendRequestTimeout > 0) {
     record.startAttempt(core.upstream.deadlines, backendRequestTimeout);
   }
   return exchange.response;
+}
+
+/** Never plaintext instead, and never unverified. */
+function incomplete(): UpstreamError {
+  return new UpstreamError("tls_incomplete", "authorities or own certificate are not here", {
+    unprocessed: true,
+  });
 }
 
 /** The lower of two bounds; 0 = none. */
