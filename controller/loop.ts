@@ -19,7 +19,7 @@ import type { PublishResult } from "./publish/result.ts";
 import { type Batch, newlyRefused, type Problem } from "./source/batch.ts";
 import type { StatusSink } from "./status/sink.ts";
 import type { ProxyReport, StatusReport } from "./status_report.ts";
-import { keyOf, type Kind } from "./model/objects.ts";
+import { keyOf, type Kind, kindOf } from "./model/objects.ts";
 import { setGateway } from "./store/group.ts";
 import { ObjectStore } from "./store/store.ts";
 import type { StoredView } from "./store/view.ts";
@@ -134,7 +134,7 @@ export class ControllerLoop {
       metrics.sourceProblems.set({ severity }, count);
     }
     for (const { kind } of batch.upserts) metrics.objectChanges.inc({ kind });
-    for (const key of batch.deletes) metrics.objectChanges.inc({ kind: key.split("/")[0] ?? "" });
+    for (const key of batch.deletes) metrics.objectChanges.inc({ kind: kindOf(key) });
     if (!this.#store.apply(batch)) return;
     log.debug("objects_changed", { upserts: batch.upserts.length, deletes: batch.deletes.length });
     this.trigger();

@@ -15,6 +15,7 @@ import { ControllerLoop } from "./loop.ts";
 import { ControllerMetrics } from "./observe/metrics.ts";
 import type { Publisher } from "./publish/publisher.ts";
 import { busConnected, openPublishing } from "./publishing.ts";
+import { kindOf } from "./model/objects.ts";
 import { openAccess } from "./source/kubernetes/access.ts";
 import { KubeApi } from "./source/kubernetes/api.ts";
 import { FOLLOWED_KINDS, KubernetesSource } from "./source/kubernetes/kubernetes_source.ts";
@@ -24,15 +25,30 @@ import { StatusWriter } from "./status/writer.ts";
 
 const FIELD_MANAGER = "light-k8s-gateway";
 
-/**
- * Runs until `ended` resolves, or the Lease is lost: then it rejects, since what it believes to be
- * its own may be another's, and a fresh start is the only safe way on.
- */
+/** Runs until `ended` resolves, through any number of times in office. */
 export async function runCluster(
-  config: ControllerConfig & { kubernetes: KubernetesConfig },
-  options: { ended: Promise<unknown>; log: Logger },
+  config: ClusterConfig,
+  { ended, log }: { ended: Promise<unknown>; log: Logger },
 ): Promise<void> {
-  const { ended, log } = options;
+  const stopped = ended.then(() => "stopped" as const);
+  for (;;) {
+    const end = await runTerm(config, { stopped, log });
+    if (end === "stopped") return;
+    log.error("starting_anew", { reason: end.lost });
+  }
+}
+
+type ClusterConfig = ControllerConfig & { kubernetes: KubernetesConfig };
+
+/**
+ * Runs until it is told to stop, or leads no more: then what it believes may be another's by now,
+ * and everything begins anew, as a follower.
+ */
+async function runTerm(
+  config: ClusterConfig,
+  options: { stopped: Promise<"stopped">; log: Logger },
+): Promise<"stopped" | { lost: string }> {
+  const { stopped, log } = options;
   const { settings, kubernetes, health } = config;
   const { controllerName, watchNamespaces: namespaces } = settings;
   const clock = systemClock;
@@ -59,7 +75,7 @@ export async function runCluster(
     log,
     fieldManager: FIELD_MANAGER,
     hooks: {
-      onWritten: () => metrics.statusUpdates.inc(),
+      onWritten: (key) => metrics.statusUpdates.inc({ kind: kindOf(key) }),
       onConflict: () => metrics.statusConflicts.inc(),
       onError: () => metrics.statusErrors.inc(),
     },
@@ -141,7 +157,6 @@ export async function runCluster(
   });
   console.log(JSON.stringify({ adminPort: admin.port }));
   log.info("started", { adminPort: admin.port, server: access.server });
-  const stopped = ended.then(() => "stopped" as const);
   const fleet = new FleetFollower({ api, bus, acks, kubernetes, clock, random, infrastructure });
   const synced = await Promise.race([
     Promise.all([source.start(), infrastructure.start(), busConnected(bus)]),
@@ -190,5 +205,5 @@ export async function runCluster(
   await probes?.close();
   await admin.close();
   access.close();
-  if (lost !== undefined) throw new Error(`leads no more: ${lost}`);
+  return lost === undefined ? "stopped" : { lost };
 }

@@ -13,6 +13,7 @@ import { FleetPorts } from "./infra/fleet_ports.ts";
 import { statusAddressOf } from "./status/gateway.ts";
 import { ControllerLoop } from "./loop.ts";
 import { Memory } from "./memory.ts";
+import { kindOf } from "./model/objects.ts";
 import { ControllerMetrics } from "./observe/metrics.ts";
 import { type Batch, formatProblem, type Problem } from "./source/batch.ts";
 import { openFilesSource } from "./source/files/files_source.ts";
@@ -81,7 +82,7 @@ export async function runStandalone(
     }),
     statuses: new MemoryStatuses({
       context: () => ({ now: systemClock.now(), controllerName: settings.controllerName }),
-      onUpdate: () => metrics.statusUpdates.inc(),
+      onUpdate: (key) => metrics.statusUpdates.inc({ kind: kindOf(key) }),
     }),
     metrics,
     clock: systemClock,

@@ -3,6 +3,8 @@
  * parts: the short ones. With `--full`: every part at full length, but for the soak, which is run by
  * its name alone.
  */
+import { benchCluster } from "./cluster.ts";
+import { benchClusterScale } from "./cluster_scale.ts";
 import { benchCpu } from "./cpu.ts";
 import { benchEdits } from "./edits.ts";
 import { benchPropagation } from "./propagation.ts";
@@ -32,8 +34,18 @@ const PARTS: Readonly<Record<string, Part>> = {
   edits: { unnamed: "always", run: (print, { full }) => benchEdits(print, { full }) },
   scale: { unnamed: "full", run: (print) => benchScale(print) },
   workers: { unnamed: "full", run: (print) => benchWorkers(print) },
+  cluster: { unnamed: "never", run: (print) => benchCluster(print, { kubeconfig: kubeconfig() }) },
+  "cluster-scale": {
+    unnamed: "never",
+    run: (print) => benchClusterScale(print, { kubeconfig: kubeconfig() }),
+  },
   soak: { unnamed: "never", run: (print, { minutes }) => benchSoak(print, { minutes }) },
 };
+
+/** The cluster of the environment: one that the gateway was deployed to. */
+function kubeconfig(): string {
+  return Deno.env.get("KUBECONFIG") ?? refuse("cluster: KUBECONFIG names no cluster");
+}
 
 function refuse(message: string): never {
   console.error(message);

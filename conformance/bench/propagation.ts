@@ -96,7 +96,10 @@ async function writeProbeRoute(folder: string, host: string): Promise<void> {
 }
 
 /** Asks every millisecond until there were enough right answers in a row. */
-async function watch(probe: Probe, host: string): Promise<{ first: number; unexpected: number }> {
+export async function watch(
+  probe: Probe,
+  host: string,
+): Promise<{ first: number; unexpected: number }> {
   const begin = performance.now();
   let first = 0;
   let row = 0;

@@ -359,6 +359,11 @@ export function objectKey(kind: Kind, namespace: string, name: string): string {
   return `${kind}/${namespace}/${name}`;
 }
 
+/** The kind of an object, of its key. */
+export function kindOf(key: string): string {
+  return key.slice(0, key.indexOf("/"));
+}
+
 /** {@linkcode objectKey} of an object. */
 export function keyOf(object: KubeObject): string {
   return objectKey(object.kind, object.meta.namespace, object.meta.name);

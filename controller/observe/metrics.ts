@@ -1,4 +1,5 @@
 /** The controller's metrics (prom-client), declared in one place. */
+import process from "node:process";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -88,8 +89,27 @@ export class ControllerMetrics {
   });
   readonly statusUpdates = new Counter({
     name: "lgw_controller_status_updates_total",
-    help: "Statuses that changed",
+    help: "Statuses that changed, by kind",
+    labelNames: ["kind"],
     registers: this.#registers,
+  });
+  readonly cpuSeconds = new Counter({
+    name: "process_cpu_seconds_total",
+    help: "CPU that this process has used, seconds",
+    registers: this.#registers,
+    collect() {
+      const { user, system } = process.cpuUsage();
+      this.reset();
+      this.inc((user + system) / 1e6);
+    },
+  });
+  readonly residentMemory = new Gauge({
+    name: "process_resident_memory_bytes",
+    help: "Memory that this process holds, bytes",
+    registers: this.#registers,
+    collect() {
+      this.set(Deno.memoryUsage().rss);
+    },
   });
   readonly statusConflicts = new Counter({
     name: "lgw_controller_status_conflicts_total",

@@ -14,7 +14,7 @@ export interface StatusSink {
 export interface MemoryStatusesOptions {
   context: () => MergeOptions;
   /** A status is different now. */
-  onUpdate: () => void;
+  onUpdate: (key: string) => void;
 }
 
 /** Keeps statuses for whoever asks: manifests in files have no place for them. */
@@ -35,7 +35,7 @@ export class MemoryStatuses implements StatusSink {
     const after = mergeStatus(before, desired, this.#options.context());
     if (after === before) return;
     this.#statuses.set(key, after);
-    this.#options.onUpdate();
+    this.#options.onUpdate(key);
   }
 
   complete(): void {}
