@@ -290,3 +290,41 @@ Deno.test("bodies stream over TLS in both directions", async () => {
     },
   });
 });
+
+Deno.test("an upgraded connection over TLS ends one direction after the other", async () => {
+  let received = "";
+  await withBackend(async (core) => {
+    const chunks = ["asked ", "more"];
+    const input = {
+      length: -1,
+      read: () => {
+        const chunk = chunks.shift();
+        return Promise.resolve(chunk === undefined ? null : new TextEncoder().encode(chunk));
+      },
+      cancel: () => {},
+    };
+    const answer = await core.ask({ upgrade: { protocol: "websocket", input } });
+    assertEquals([answer.status, answer.response.upgrade], [101, "websocket"]);
+    // The backend answers once it has been told that nothing more comes.
+    assertEquals([answer.body, received], ["answer", "asked more"]);
+    assertEquals(core.client.connections(), 0);
+  }, {
+    origin: {
+      allowHalfOpen: true,
+      script: (socket) => {
+        let head = true;
+        socket.on("data", (bytes: Uint8Array) => {
+          const text = new TextDecoder().decode(bytes);
+          if (!head) return void (received += text);
+          head = false;
+          received += text.slice(text.indexOf("\r\n\r\n") + 4);
+          socket.write(
+            "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n" +
+              "connection: upgrade\r\n\r\n",
+          );
+        });
+        socket.on("end", () => socket.end("answer"));
+      },
+    },
+  });
+});

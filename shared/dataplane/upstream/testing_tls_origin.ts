@@ -22,6 +22,8 @@ export interface TlsOriginOptions {
   protocols?: string[];
   /** Ask clients for certificates of these authorities, and refuse all others. */
   clientAuthority?: string;
+  /** A client that sends nothing more can still be answered. Default false. */
+  allowHalfOpen?: boolean;
   /** Runs instead of the answers, with the socket after its handshake. */
   script?: (socket: TLSSocket) => void;
 }
@@ -29,12 +31,14 @@ export interface TlsOriginOptions {
 /** HTTP/1.1 over TLS: answers every request without a body with what was asked. */
 export async function startTlsOrigin(options: TlsOriginOptions): Promise<TlsOrigin> {
   const { identity, protocols = ["http/1.1"], clientAuthority, script } = options;
+  const { allowHalfOpen = false } = options;
   const seen = { names: [] as string[], clients: [] as string[], requests: [] as string[] };
   const sockets = new Set<TLSSocket>();
   const server = createServer({
     cert: identity.certificate,
     key: identity.key,
     ALPNProtocols: protocols,
+    allowHalfOpen,
     ...(clientAuthority === undefined
       ? {}
       : { ca: clientAuthority, requestCert: true, rejectUnauthorized: true }),
