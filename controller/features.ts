@@ -12,11 +12,13 @@ export interface Feature {
 /** The Gateway API bundle that the controller implements. */
 export const BUNDLE_VERSION = "v1.7.0";
 
-const CORE = ["Gateway", "HTTPRoute", "ReferenceGrant"];
+const CORE = ["GRPCRoute", "Gateway", "HTTPRoute", "ReferenceGrant"];
 
 const EXTENDED = [
   "BackendTLSPolicy",
   "BackendTLSPolicySANValidation",
+  "GRPCRouteNamedRouteRule",
+  "GRPCRouteRequestHeaderModifier",
   "GatewayAddressEmpty",
   "GatewayBackendClientCertificate",
   "GatewayFrontendClientCertificateValidation",

@@ -35,4 +35,5 @@ export const PORTS = {
   controllers: base + 135,
   hostileHttp2: base + 140,
   tls: base + 150,
+  grpc: base + 155,
 } as const;

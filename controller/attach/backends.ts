@@ -3,9 +3,9 @@ import { clusterId, endpointsKey, lightBackendKey } from "../../shared/snapshot/
 import {
   type BackendTarget,
   GATEWAY_GROUP,
-  type HttpRoute,
   LIGHT_GROUP,
   type LightBackend,
+  type Route,
   type Service,
   type ServicePort,
 } from "../model/objects.ts";
@@ -44,7 +44,7 @@ export type BackendDecision =
   };
 
 export interface BackendContext extends PolicyContext {
-  route: HttpRoute;
+  route: Route;
   /** Names the reference in messages. */
   field: string;
 }
@@ -62,7 +62,7 @@ export function decideBackend(ref: BackendTarget, context: BackendContext): Back
   }
   const namespace = ref.namespace ?? route.meta.namespace;
   const reference = {
-    from: { group: GATEWAY_GROUP, kind: "HTTPRoute", namespace: route.meta.namespace },
+    from: { group: GATEWAY_GROUP, kind: route.kind, namespace: route.meta.namespace },
     to: { group: ref.group, kind: ref.kind, namespace, name: ref.name },
   };
   if (!referenceAllowed(view, reference)) {
@@ -72,18 +72,19 @@ export function decideBackend(ref: BackendTarget, context: BackendContext): Back
         grantHint(reference),
     );
   }
-  return isService
-    ? serviceBackend(ref, { view, trustCache, namespace, field })
-    : lightBackend(ref, { view, trustCache, namespace, field });
+  const target = { view, trustCache, namespace, field, grpc: route.kind === "GRPCRoute" };
+  return isService ? serviceBackend(ref, target) : lightBackend(ref, target);
 }
 
 interface Target extends PolicyContext {
   namespace: string;
   field: string;
+  /** Calls go there: over HTTP/2, whether the port says so or not. */
+  grpc: boolean;
 }
 
 function serviceBackend(ref: BackendTarget, target: Target): BackendDecision {
-  const { view, namespace, field } = target;
+  const { view, namespace, field, grpc } = target;
   const name = `Service "${namespace}/${ref.name}"`;
   const service = view.get("Service", namespace, ref.name);
   if (service === undefined) {
@@ -129,22 +130,34 @@ function serviceBackend(ref: BackendTarget, target: Target): BackendDecision {
         "use http, https, kubernetes.io/h2c, kubernetes.io/ws or kubernetes.io/wss",
     );
   }
+  // Requests of an HTTPRoute to the same port go over HTTP/1.1.
+  const raised = grpc && protocol === "http1";
   return {
     ok: true,
-    cluster: clusterId(namespace, ref.name, port.port),
+    cluster: clusterId(namespace, ref.name, port.port, ...raised ? ["grpc"] : []),
     endpoints: endpointsKey(namespace, ref.name, port.port),
-    protocol,
+    protocol: raised ? "h2c" : protocol,
     ...(secured === undefined ? {} : { secured }),
     policies,
     source: { kind: "Service", service, port },
   };
 }
 
-function lightBackend(ref: BackendTarget, { view, namespace, field }: Target): BackendDecision {
+function lightBackend(
+  ref: BackendTarget,
+  { view, namespace, field, grpc }: Target,
+): BackendDecision {
   const backend = view.get("LightBackend", namespace, ref.name);
   if (backend === undefined) {
     const message = `${field}: LightBackend "${namespace}/${ref.name}" does not exist; create it`;
     return bad("BackendNotFound", message);
+  }
+  if (grpc && backend.spec.protocol !== "h2c") {
+    return bad(
+      "UnsupportedProtocol",
+      `${field}: LightBackend "${namespace}/${ref.name}" speaks ${backend.spec.protocol}, and calls ` +
+        "need HTTP/2; set spec.protocol to h2c",
+    );
   }
   return {
     ok: true,

@@ -4,9 +4,12 @@
  */
 import type {
   CorsSpec,
+  GrpcMatch,
+  GrpcRule,
   HeaderModifierSpec,
-  HttpRoute,
+  NamedMatch,
   PathModifier,
+  Route,
   RouteFilter,
   RouteMatch,
   RouteRule,
@@ -16,8 +19,10 @@ import { OK, type Outcome, refuse, type RouteAcceptedReason } from "./outcome.ts
 type Verdict = Outcome<RouteAcceptedReason>;
 
 /** Each rule's verdict, in the order of the spec. */
-export function decideContent(route: HttpRoute): Verdict[] {
-  return route.spec.rules.map((rule, index) => decideRule(rule, `spec.rules[${index}]`));
+export function decideContent(route: Route): Verdict[] {
+  return route.kind === "HTTPRoute"
+    ? route.spec.rules.map((rule, index) => decideRule(rule, `spec.rules[${index}]`))
+    : route.spec.rules.map((rule, index) => decideGrpcRule(rule, `spec.rules[${index}]`));
 }
 
 /** The schema has no bound, but a retry multiplies what a failing backend has to bear. */
@@ -32,6 +37,22 @@ function decideRule(rule: RouteRule, field: string): Verdict {
     const verdict = decideMatch(match, `${field}.matches[${index}]`);
     if (!verdict.ok) return verdict;
   }
+  return decideRuleFilters(rule, field);
+}
+
+function decideGrpcRule(rule: GrpcRule, field: string): Verdict {
+  for (const [index, match] of (rule.matches ?? []).entries()) {
+    const verdict = decideGrpcMatch(match, `${field}.matches[${index}]`);
+    if (!verdict.ok) return verdict;
+  }
+  return decideRuleFilters(rule, field);
+}
+
+/** The filters of a rule and of its backends. */
+function decideRuleFilters(
+  rule: Pick<RouteRule, "filters" | "backendRefs">,
+  field: string,
+): Verdict {
   const verdict = decideFilters(rule.filters ?? [], { field: `${field}.filters`, backend: false });
   if (!verdict.ok) return verdict;
   for (const [index, backend] of (rule.backendRefs ?? []).entries()) {
@@ -68,11 +89,23 @@ function decideMatch(match: RouteMatch, field: string): Verdict {
   if (match.path.type === "RegularExpression") {
     return unsupported(`${field}.path.type`, `${NO_REGEX} PathPrefix or Exact`);
   }
-  const headers = (match.headers ?? []).findIndex((entry) => entry.type === "RegularExpression");
-  if (headers >= 0) return unsupported(`${field}.headers[${headers}].type`, `${NO_REGEX} Exact`);
+  const headers = decideHeaders(match.headers, field);
+  if (!headers.ok) return headers;
   const query = (match.queryParams ?? []).findIndex((entry) => entry.type === "RegularExpression");
   if (query >= 0) return unsupported(`${field}.queryParams[${query}].type`, `${NO_REGEX} Exact`);
   return OK;
+}
+
+function decideGrpcMatch(match: GrpcMatch, field: string): Verdict {
+  if (match.method?.type === "RegularExpression") {
+    return unsupported(`${field}.method.type`, `${NO_REGEX} Exact`);
+  }
+  return decideHeaders(match.headers, field);
+}
+
+function decideHeaders(headers: readonly NamedMatch[] | undefined, field: string): Verdict {
+  const index = (headers ?? []).findIndex((entry) => entry.type === "RegularExpression");
+  return index < 0 ? OK : unsupported(`${field}.headers[${index}].type`, `${NO_REGEX} Exact`);
 }
 
 interface FilterPlace {

@@ -43,11 +43,12 @@ export interface ListenerDecision {
 }
 
 const HTTP_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "HTTPRoute" };
+const GRPC_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "GRPCRoute" };
 
 /** The protocols that are served, with the routes that can attach. */
 const PROTOCOLS: ReadonlyMap<string, readonly RouteGroupKind[]> = new Map([
-  ["HTTP", [HTTP_ROUTE]],
-  ["HTTPS", [HTTP_ROUTE]],
+  ["HTTP", [HTTP_ROUTE, GRPC_ROUTE]],
+  ["HTTPS", [HTTP_ROUTE, GRPC_ROUTE]],
 ]);
 
 /**

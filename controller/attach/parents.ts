@@ -1,5 +1,5 @@
 /** To which listeners a parentRef of a route attaches, and why not to others. */
-import { GATEWAY_GROUP, type HttpRoute, objectKey, type ParentRef } from "../model/objects.ts";
+import { GATEWAY_GROUP, objectKey, type ParentRef, type Route } from "../model/objects.ts";
 import type { ClusterView } from "../store/view.ts";
 import type { AttachListener, AttachPoint } from "./attach_point.ts";
 import { hostsInCommon } from "./hostnames.ts";
@@ -23,7 +23,7 @@ export interface ParentContext {
 }
 
 /** Decides the parentRefs that name Gateways of ours, or sets of them, in the order of the spec. */
-export function decideParents(route: HttpRoute, context: ParentContext): ParentDecision[] {
+export function decideParents(route: Route, context: ParentContext): ParentDecision[] {
   const decisions: ParentDecision[] = [];
   for (const parentRef of route.spec.parentRefs ?? []) {
     const { group, kind, name } = parentRef;
@@ -37,7 +37,7 @@ export function decideParents(route: HttpRoute, context: ParentContext): ParentD
 }
 
 interface Attachment {
-  route: HttpRoute;
+  route: Route;
   parentRef: ParentRef;
   gateway: AttachPoint;
 }
@@ -76,12 +76,12 @@ function attachedListeners(
     );
   }
   const kinds = named.filter(({ supportedKinds }) =>
-    supportedKinds.some((kind) => kind.group === GATEWAY_GROUP && kind.kind === "HTTPRoute")
+    supportedKinds.some((kind) => kind.group === GATEWAY_GROUP && kind.kind === route.kind)
   );
   if (kinds.length === 0) {
     return refuse(
       "NotAllowedByListeners",
-      `no listener of ${parent} that the parentRef names allows HTTPRoutes; ` +
+      `no listener of ${parent} that the parentRef names allows ${route.kind}s; ` +
         "see its allowedRoutes.kinds and protocol",
     );
   }

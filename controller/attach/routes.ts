@@ -1,5 +1,5 @@
-/** Everything that is decided about one HTTPRoute, once; status and model read it. */
-import type { BackendRef, HttpRoute, RouteFilter, RouteRule } from "../model/objects.ts";
+/** Everything that is decided about one route of requests, once; status and model read it. */
+import type { BackendRef, Route, RouteFilter } from "../model/objects.ts";
 import type { ClusterView } from "../store/view.ts";
 import { type BackendContext, type BackendDecision, decideBackend } from "./backends.ts";
 import type { TrustCache } from "./trust.ts";
@@ -8,7 +8,6 @@ import { type BackendReason, OK, type Outcome, type RouteAcceptedReason } from "
 import { decideParents, type ParentContext, type ParentDecision } from "./parents.ts";
 
 export interface RuleDecision {
-  rule: RouteRule;
   /** A rule that cannot be served is dropped. */
   content: Outcome<RouteAcceptedReason>;
   /** Where its RequestMirror filters go, in their order. */
@@ -25,7 +24,7 @@ export interface RuleBackend {
 }
 
 export interface RouteDecision {
-  route: HttpRoute;
+  route: Route;
   parents: ParentDecision[];
   rules: RuleDecision[];
   resolvedRefs: Outcome<BackendReason>;
@@ -38,12 +37,11 @@ export interface RouteContext {
 }
 
 /** Decides a route; undefined when no parentRef names a Gateway of ours. */
-export function decideRoute(route: HttpRoute, context: RouteContext): RouteDecision | undefined {
+export function decideRoute(route: Route, context: RouteContext): RouteDecision | undefined {
   const contents = decideContent(route);
   const parents = decideParents(route, { ...context, content: contentOf(contents) });
   if (parents.length === 0) return undefined;
   const rules = route.spec.rules.map((rule, index): RuleDecision => ({
-    rule,
     content: contents[index] ?? OK,
     mirrors: decideMirrors(rule.filters ?? [], {
       view: context.view,

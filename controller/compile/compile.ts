@@ -117,7 +117,7 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
     const { diagnostic } = compileSet(object, { gateways: points });
     if (diagnostic !== undefined) diagnostics.set(keyOf(object), diagnostic);
   }
-  const routes = view.list("HTTPRoute").flatMap((object) => {
+  const routes = [...view.list("HTTPRoute"), ...view.list("GRPCRoute")].flatMap((object) => {
     const compiled = compileRoute(object, {
       view,
       gateways: points,

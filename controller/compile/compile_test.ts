@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { compileTable } from "../../shared/dataplane/table/compile.ts";
+import { isRoute } from "../../shared/dataplane/table/routes.ts";
 import { decodeResource } from "../../shared/snapshot/decode.ts";
 import { SNAPSHOT_FEATURES } from "../../shared/snapshot/features.ts";
 import { compile, type CompileResult } from "./compile.ts";
@@ -84,12 +85,12 @@ function checkPresence(result: CompileResult): void {
     for (const { name, attachedRoutes } of status.listeners) {
       const served = resources.some((entry) => entry.kind === "listener" && entry.name === name);
       const present = resources.filter((entry) =>
-        entry.kind === "httproute" && entry.listeners.includes(name)
+        isRoute(entry) && entry.listeners.includes(name)
       ).length;
       assertEquals(present, served ? attachedRoutes : 0, `${scope} ${name}`);
     }
     for (const entry of resources) {
-      if (entry.kind !== "httproute") continue;
+      if (!isRoute(entry)) continue;
       assert(entry.listeners.length > 0, "a route without listeners");
       for (const { backends } of entry.rules) {
         for (const { cluster } of backends) {

@@ -25,10 +25,10 @@ import { sameBackend, ScopeAssembly } from "./scope.ts";
 import { closeDrafts, type Drafts, type IncrementalResult, NOTHING, openDrafts } from "./drafts.ts";
 import { PolicyStatuses } from "./policy_statuses.ts";
 import { SharedValues } from "./shared_values.ts";
-import { type ResultChange, Stage, type StageObserver } from "./stage.ts";
+import { type ResultChange, Stage, type StageContext, type StageObserver } from "./stage.ts";
 import { endpointSet } from "../model/endpoints.ts";
 import { gatewayScope } from "../../shared/snapshot/ids.ts";
-import { keyOf, type Kind, objectKey } from "../model/objects.ts";
+import { keyOf, type Kind, objectKey, type Route } from "../model/objects.ts";
 import { gatewayInfrastructure } from "../model/infrastructure.ts";
 import {
   certificateParts,
@@ -103,7 +103,8 @@ class CompilerState {
   readonly #classes: Stage<"GatewayClass", CompiledClass>;
   readonly #gateways: Stage<"Gateway", CompiledGateway>;
   readonly #sets: Stage<"ListenerSet", CompiledSet>;
-  readonly #routes: Stage<"HTTPRoute", CompiledRoute>;
+  readonly #httpRoutes: Stage<"HTTPRoute", CompiledRoute>;
+  readonly #grpcRoutes: Stage<"GRPCRoute", CompiledRoute>;
   readonly #policies: PolicyStatuses;
   /** By the key of the Gateway or set. */
   readonly #points = new Map<string, AttachPoint>();
@@ -143,14 +144,12 @@ class CompilerState {
       make: (set, { reads }) =>
         compileSet(set, { gateways: { get: (key: string) => this.#attachPoint(key, reads) } }),
     });
-    this.#routes = new Stage({
-      ...observed,
-      kind: "HTTPRoute",
-      make: (route, { view, reads }) => {
-        const gateways = { get: (key: string) => this.#attachPoint(key, reads) };
-        return compileRoute(route, { view, gateways, trustCache, controllerName });
-      },
-    });
+    const make = (route: Route, { view, reads }: StageContext) => {
+      const gateways = { get: (key: string) => this.#attachPoint(key, reads) };
+      return compileRoute(route, { view, gateways, trustCache, controllerName });
+    };
+    this.#httpRoutes = new Stage({ ...observed, kind: "HTTPRoute", make });
+    this.#grpcRoutes = new Stage({ ...observed, kind: "GRPCRoute", make });
     this.#policies = new PolicyStatuses({ ...observed, controllerName, trustCache });
   }
 
@@ -197,8 +196,10 @@ class CompilerState {
     for (const { key, after } of this.#sets.update(view, touched)) {
       drafts.diagnostics.put(key, after?.diagnostic);
     }
-    for (const change of this.#routes.update(view, touched)) {
-      for (const scope of this.#mergeRoute(change, drafts)) dirty.add(scope);
+    for (const stage of [this.#httpRoutes, this.#grpcRoutes]) {
+      for (const change of stage.update(view, touched)) {
+        for (const scope of this.#mergeRoute(change, drafts)) dirty.add(scope);
+      }
     }
     for (const scope of dirty) {
       const content = this.#assemblies.get(scope)?.content();

@@ -6,14 +6,14 @@ import { decideRoute, type RouteContext } from "../attach/routes.ts";
 import {
   type Gateway,
   type GatewayClass,
-  type HttpRoute,
   keyOf,
   type ListenerSet,
+  type Route,
 } from "../model/objects.ts";
 import { type GatewayInfrastructure, keptInfrastructure } from "../model/infrastructure.ts";
 import { type RouteParts, routeParts } from "../model/scope.ts";
 import { type GatewayClassStatus, gatewayClassStatus } from "../status/gateway_class.ts";
-import { type HttpRouteStatus, httpRouteStatus } from "../status/http_route.ts";
+import { type RouteStatus, routeStatus } from "../status/route.ts";
 import { setGateway } from "../store/group.ts";
 
 /** Something that an object's author should know and that no condition says. */
@@ -97,16 +97,16 @@ export function compileSet(
 }
 
 export type CompiledRoute =
-  | { ours: true; parts: RouteParts; status: HttpRouteStatus }
+  | { ours: true; parts: RouteParts; status: RouteStatus }
   | { ours: false; diagnostic: Diagnostic };
 
 export function compileRoute(
-  route: HttpRoute,
+  route: Route,
   context: RouteContext & { controllerName: string },
 ): CompiledRoute {
   const decision = decideRoute(route, context);
   if (decision !== undefined) {
-    const status = httpRouteStatus(decision, context.controllerName);
+    const status = routeStatus(decision, context.controllerName);
     return { ours: true, parts: routeParts(decision), status };
   }
   return {

@@ -22,10 +22,16 @@ export interface StageObserver {
   decided(kind: Kind, work: { count: number; milliseconds: number }): void;
 }
 
+/** What an object is decided in. */
+export interface StageContext {
+  view: ClusterView;
+  reads: Reads;
+}
+
 export interface StageOptions<K extends Kind, R> {
   kind: K;
   /** Reads through `view` are recorded; what else is read has to be told to `reads`. */
-  make: (object: ObjectByKind[K], context: { view: ClusterView; reads: Reads }) => R | undefined;
+  make: (object: ObjectByKind[K], context: StageContext) => R | undefined;
   observer?: StageObserver;
   /** Counts what is referred to. */
   referred?: Referred;

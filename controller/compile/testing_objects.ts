@@ -9,6 +9,7 @@ import {
   GATEWAY_GROUP,
   type GatewayAddress,
   type GatewayParameters,
+  type GrpcMethodMatch,
   type KubeObject,
   type Labels,
   LIGHT_GROUP,
@@ -164,27 +165,58 @@ const rule = fc.record({
   backendRefs: fc.array(backendRef, { maxLength: 3 }),
 }).map(present);
 
+const parentRefs = fc.array(
+  fc.record({
+    group: fc.constant(GATEWAY_GROUP),
+    to: pick("Gateway/g1", "Gateway/g1", "Gateway/g2", "ListenerSet/s1", "ListenerSet/s2"),
+    namespace: optional(namespace),
+    sectionName: pick<string | undefined>(undefined, undefined, "l1", "l2", "s"),
+  }).map(({ to, ...rest }) => {
+    const [kind = "", name = ""] = to.split("/");
+    return present({ ...rest, kind, name });
+  }),
+  { maxLength: 3 },
+);
+
+const hostnames = pick<string[] | undefined>(undefined, ["a.example.com"], [
+  "b.example.com",
+  "other.org",
+]);
+
 const httpRoute: fc.Arbitrary<KubeObject> = fc.record({
   kind: fc.constant("HTTPRoute" as const),
   meta: meta("HTTPRoute", { names: ["r1", "r2", "r3", "r4"] }),
   spec: fc.record({
-    parentRefs: fc.array(
-      fc.record({
-        group: fc.constant(GATEWAY_GROUP),
-        to: pick("Gateway/g1", "Gateway/g1", "Gateway/g2", "ListenerSet/s1", "ListenerSet/s2"),
-        namespace: optional(namespace),
-        sectionName: pick<string | undefined>(undefined, undefined, "l1", "l2", "s"),
-      }).map(({ to, ...rest }) => {
-        const [kind = "", name = ""] = to.split("/");
-        return present({ ...rest, kind, name });
-      }),
-      { maxLength: 3 },
-    ),
-    hostnames: pick<string[] | undefined>(undefined, ["a.example.com"], [
-      "b.example.com",
-      "other.org",
-    ]),
+    parentRefs,
+    hostnames,
     rules: fc.array(rule, { minLength: 1, maxLength: 2 }),
+  }).map(present),
+});
+
+const grpcRule = fc.record({
+  matches: fc.array(
+    fc.record({
+      method: pick<GrpcMethodMatch | undefined>(
+        undefined,
+        { type: "Exact", service: "echo.Echo", method: "Say" },
+        { type: "Exact", method: "Say" },
+        { type: "RegularExpression", service: "e.*" },
+      ),
+    }).map(present),
+    { maxLength: 2 },
+  ),
+  filters,
+  backendRefs: fc.array(backendRef, { maxLength: 3 }),
+}).map(present);
+
+/** Names that HTTPRoutes have as well: the kind alone tells them apart. */
+const grpcRoute: fc.Arbitrary<KubeObject> = fc.record({
+  kind: fc.constant("GRPCRoute" as const),
+  meta: meta("GRPCRoute", { names: ["r1", "r2"] }),
+  spec: fc.record({
+    parentRefs,
+    hostnames,
+    rules: fc.array(grpcRule, { minLength: 1, maxLength: 2 }),
   }).map(present),
 });
 
@@ -192,7 +224,7 @@ const referenceGrant: fc.Arbitrary<KubeObject> = fc.record({
   kind: fc.constant("ReferenceGrant" as const),
   meta: meta("ReferenceGrant", { names: ["x1", "x2"] }),
   spec: fc.record({
-    from: fc.tuple(fc.constantFrom("HTTPRoute", "Gateway", "ListenerSet"), namespace)
+    from: fc.tuple(fc.constantFrom("HTTPRoute", "GRPCRoute", "Gateway", "ListenerSet"), namespace)
       .map(([kind, namespace]) => [{ group: GATEWAY_GROUP, kind, namespace }]),
     to: pick<GrantTarget[]>(
       [{ group: "", kind: "Service" }, { group: "", kind: "Secret" }],
@@ -316,6 +348,7 @@ export function arbitraryObjects(): { [K in keyof ObjectByKind]: fc.Arbitrary<Ku
     Gateway: gateway,
     ListenerSet: listenerSet,
     HTTPRoute: httpRoute,
+    GRPCRoute: grpcRoute,
     BackendTLSPolicy: backendTlsPolicy,
     ReferenceGrant: referenceGrant,
     Service: service,

@@ -1,4 +1,4 @@
-/** An HTTPRoute as its Gateway's snapshot holds it. */
+/** Routes of requests as their Gateway's snapshot holds them. */
 import type {
   CorsFilter,
   HeaderModifier,
@@ -7,9 +7,9 @@ import type {
   HttpFilter,
   HttpMatch,
   HttpRetry,
-  HttpRouteResource,
   HttpRule,
   PathRewrite,
+  RouteResource,
   ValueMatch,
 } from "../../shared/snapshot/schema.ts";
 import type { SnapshotFeature } from "../../shared/snapshot/features.ts";
@@ -17,6 +17,7 @@ import type { BackendDecision } from "../attach/backends.ts";
 import type { RouteDecision, RuleDecision } from "../attach/routes.ts";
 import type {
   CorsSpec,
+  GrpcMatch,
   HeaderModifierSpec,
   HeaderPair,
   MirrorSpec,
@@ -25,27 +26,53 @@ import type {
   RetrySpec,
   RouteFilter,
   RouteMatch,
+  RouteRule,
 } from "./objects.ts";
 
 /**
  * The resource of a route in one scope. `listeners` are the names of the Gateway's served listeners
  * that accepted it, never empty.
  */
-export function httpRouteResource(
+export function routeResource(
   decision: RouteDecision,
   listeners: Iterable<string>,
-): HttpRouteResource {
+): RouteResource {
   const { route } = decision;
-  const rules = decision.rules.filter(({ content }) => content.ok).map(httpRule);
+  const shared = {
+    created: route.meta.created,
+    listeners: [...new Set(listeners)].sort(),
+    hostnames: sortedHostnames(route.spec.hostnames ?? []),
+  };
+  if (route.kind === "GRPCRoute") {
+    const rules = servedRules(decision, route.spec.rules).map(([rule, decided]) =>
+      commonRule(rule, { decided, matches: grpcMatches(rule.matches ?? []) })
+    );
+    const requires = [...requiredFeatures(rules), "grpcRoute" as const].sort();
+    return { kind: "grpcroute", requires, ...shared, rules };
+  }
+  const rules = servedRules(decision, route.spec.rules).map(([rule, decided]): HttpRule => ({
+    ...commonRule(rule, { decided, matches: httpMatches(rule.matches) }),
+    ...(rule.timeouts === undefined ? {} : { timeouts: { ...rule.timeouts } }),
+    ...(rule.retry === undefined ? {} : { retry: httpRetry(rule.retry) }),
+  }));
   const requires = requiredFeatures(rules);
   return {
     kind: "httproute",
     ...(requires.length === 0 ? {} : { requires }),
-    created: route.meta.created,
-    listeners: [...new Set(listeners)].sort(),
-    hostnames: sortedHostnames(route.spec.hostnames ?? []),
+    ...shared,
     rules,
   };
+}
+
+/** The rules that can be served, each with what was decided about it. */
+function servedRules<R>(
+  { rules }: RouteDecision,
+  specs: readonly R[],
+): [R, RuleDecision][] {
+  return specs.flatMap((rule, index): [R, RuleDecision][] => {
+    const decided = rules[index];
+    return decided?.content.ok ? [[rule, decided]] : [];
+  });
 }
 
 /** What a reader must know to serve these rules as they are meant, sorted. */
@@ -59,14 +86,14 @@ function requiredFeatures(rules: readonly HttpRule[]): SnapshotFeature[] {
   return [...needed].sort();
 }
 
-function httpRule({ rule, mirrors, backends }: RuleDecision): HttpRule {
-  const timeouts = rule.timeouts;
-  const matches = rule.matches.length > 0
-    ? rule.matches
-    : [{ path: { type: "PathPrefix" as const, value: "/" } }];
+/** What does not depend on the kind of the route. */
+function commonRule(
+  rule: Pick<RouteRule, "name" | "filters">,
+  { decided: { mirrors, backends }, matches }: { decided: RuleDecision; matches: HttpMatch[] },
+): HttpRule {
   return {
     ...(rule.name === undefined ? {} : { name: rule.name }),
-    matches: matches.map(httpMatch),
+    matches,
     filters: httpFilters(rule.filters, mirrors),
     backends: backends.map(({ ref, decision, mirrors }): HttpBackend => {
       const filters = httpFilters(ref.filters, mirrors);
@@ -76,9 +103,31 @@ function httpRule({ rule, mirrors, backends }: RuleDecision): HttpRule {
         ...(filters.length === 0 ? {} : { filters }),
       };
     }),
-    ...(timeouts === undefined ? {} : { timeouts: { ...timeouts } }),
-    ...(rule.retry === undefined ? {} : { retry: httpRetry(rule.retry) }),
   };
+}
+
+function httpMatches(matches: readonly RouteMatch[]): HttpMatch[] {
+  return matches.length === 0 ? [{ path: { type: "prefix", value: "/" } }] : matches.map(httpMatch);
+}
+
+/**
+ * Calls are requests for `/<service>/<method>` (gRPC over HTTP/2, "Requests"): a whole name is an
+ * exact path, a service a prefix; a method of any service is a path's last element.
+ */
+function grpcMatches(matches: readonly GrpcMatch[]): HttpMatch[] {
+  if (matches.length === 0) return [{ path: { type: "prefix", value: "/" } }];
+  return matches.map(({ method, headers }): HttpMatch => {
+    const wanted = valueMatches(headers, (name) => name.toLowerCase());
+    const { service, method: name } = method ?? {};
+    const own = wanted.length === 0 ? {} : { headers: wanted };
+    if (service === undefined || service === "") {
+      const rest = name === undefined || name === "" ? {} : { rpc: name };
+      return { path: { type: "prefix", value: "/" }, ...rest, ...own };
+    }
+    return name === undefined || name === ""
+      ? { path: { type: "prefix", value: `/${service}` }, ...own }
+      : { path: { type: "exact", value: `/${service}/${name}` }, ...own };
+  });
 }
 
 function httpRetry({ attempts, codes, backoff }: RetrySpec): HttpRetry {

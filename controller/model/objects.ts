@@ -242,6 +242,36 @@ export interface HttpRoute {
   spec: { parentRefs?: ParentRef[]; hostnames?: string[]; rules: RouteRule[] };
 }
 
+/** `Exact`: the service, the method, or both are what a call names. */
+export interface GrpcMethodMatch {
+  type: "Exact" | "RegularExpression";
+  /** `package.Service`. */
+  service?: string;
+  method?: string;
+}
+
+export interface GrpcMatch {
+  method?: GrpcMethodMatch;
+  headers?: NamedMatch[];
+}
+
+export interface GrpcRule {
+  name?: string;
+  /** None: every call. */
+  matches?: GrpcMatch[];
+  filters?: RouteFilter[];
+  backendRefs?: BackendRef[];
+}
+
+export interface GrpcRoute {
+  kind: "GRPCRoute";
+  meta: ObjectMeta;
+  spec: { parentRefs?: ParentRef[]; hostnames?: string[]; rules: GrpcRule[] };
+}
+
+/** A route of requests, whatever they carry. */
+export type Route = HttpRoute | GrpcRoute;
+
 export interface ReferenceGrant {
   kind: "ReferenceGrant";
   meta: ObjectMeta;
@@ -337,6 +367,7 @@ export interface ObjectByKind {
   Gateway: Gateway;
   ListenerSet: ListenerSet;
   HTTPRoute: HttpRoute;
+  GRPCRoute: GrpcRoute;
   BackendTLSPolicy: BackendTlsPolicy;
   ReferenceGrant: ReferenceGrant;
   Service: Service;

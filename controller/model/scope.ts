@@ -1,10 +1,10 @@
 /** What one route and one Gateway put into a Gateway's snapshot: listeners, routes and clusters. */
-import { httpRouteId, listenerId, upstreamId } from "../../shared/snapshot/ids.ts";
+import { grpcRouteId, httpRouteId, listenerId, upstreamId } from "../../shared/snapshot/ids.ts";
 import type {
   ClusterResource,
-  HttpRouteResource,
   ListenerResource,
   Resource,
+  RouteResource,
   UpstreamResource,
 } from "../../shared/snapshot/schema.ts";
 import type { SnapshotFeature } from "../../shared/snapshot/features.ts";
@@ -19,8 +19,8 @@ import type {
   SourceObject,
   TrustMaterial,
 } from "../publish/types.ts";
-import { httpRouteResource } from "./http.ts";
-import { keyOf, type KubeObject } from "./objects.ts";
+import { routeResource } from "./http.ts";
+import { keyOf, type KubeObject, type Route } from "./objects.ts";
 
 /** A resource with the object that it came from. */
 export interface Sourced {
@@ -38,7 +38,7 @@ export interface RouteParts {
   /** Keys of the policies about its backends. */
   policies: readonly string[];
   /** Scope → the resource there; only where a served listener accepted the route. */
-  served: ReadonlyMap<string, HttpRouteResource>;
+  served: ReadonlyMap<string, RouteResource>;
   /** Scope → every listener that accepted it, served or not. */
   accepted: ReadonlyMap<string, ReadonlySet<string>>;
 }
@@ -63,15 +63,19 @@ export function routeParts(decision: RouteDecision): RouteParts {
     "policies" in decision ? decision.policies : []
   );
   return {
-    id: httpRouteId(route.meta.namespace, route.meta.name),
+    id: routeId(route),
     source: sourceOf(route),
     backends: references.flatMap((decision) => decision.ok ? [decision] : []),
     policies: [...new Set(policies)],
     served: new Map(
-      [...served].map(([scope, names]) => [scope, httpRouteResource(decision, names)]),
+      [...served].map(([scope, names]) => [scope, routeResource(decision, names)]),
     ),
     accepted,
   };
+}
+
+function routeId({ kind, meta: { namespace, name } }: Route): string {
+  return kind === "HTTPRoute" ? httpRouteId(namespace, name) : grpcRouteId(namespace, name);
 }
 
 /**

@@ -24,6 +24,7 @@ export function neededSubjects(scope: string, resources: Iterable<Resource>): st
         }
         break;
       case "httproute":
+      case "grpcroute":
       case "scope":
         break;
       default:

@@ -20,6 +20,7 @@ import { backendTlsPolicySpec } from "./decode/backend_tls_policy.ts";
 import { asRecord, type At, below, type Decoder, FAIL, type Fail, fail } from "./decode/decoder.ts";
 import { gatewayClassSpec, gatewaySpec, listenerSetSpec } from "./decode/gateway.ts";
 import { gatewayParametersSpec } from "./decode/gateway_parameters.ts";
+import { grpcRouteSpec } from "./decode/grpc_route.ts";
 import { httpRouteSpec } from "./decode/http_route.ts";
 
 export interface KindRow {
@@ -106,6 +107,17 @@ export const KINDS: readonly KindRow[] = [
     decode: (value, { at, meta }) => {
       const spec = specOf(backendTlsPolicySpec, value, at);
       return spec === FAIL ? FAIL : { kind: "BackendTLSPolicy", meta, spec };
+    },
+  },
+  {
+    kind: "GRPCRoute",
+    group: GATEWAY_GROUP,
+    versions: V1,
+    plural: "grpcroutes",
+    namespaced: true,
+    decode: (value, { at, meta }) => {
+      const spec = specOf(grpcRouteSpec, value, at);
+      return spec === FAIL ? FAIL : { kind: "GRPCRoute", meta, spec };
     },
   },
   {

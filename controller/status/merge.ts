@@ -7,7 +7,7 @@ import type { Condition, DesiredCondition } from "./conditions.ts";
 import type { DesiredStatus } from "./desired.ts";
 import { MAX_ANCESTORS, type PolicyAncestorStatus } from "./backend_tls_policy.ts";
 import { CERTIFICATE_EXPIRED, type GatewayStatus, type ListenerStatus } from "./gateway.ts";
-import type { HttpRouteStatus, RouteParentStatus } from "./http_route.ts";
+import type { RouteParentStatus, RouteStatus } from "./route.ts";
 
 /** A status as it is stored: ours and whatever others put there. */
 export interface StoredStatus {
@@ -83,6 +83,7 @@ function merge(
         listeners: mergeListeners(previous.listeners ?? [], desired.listeners, options),
       };
     case "HTTPRoute":
+    case "GRPCRoute":
       return { ...previous, parents: mergeParents(previous.parents ?? [], desired, options) };
     case "BackendTLSPolicy":
       return {
@@ -170,7 +171,7 @@ function mergeAncestors(
 /** Entries of ours that nothing wants any more go; others keep their place. */
 function mergeParents(
   previous: readonly StoredParent[],
-  desired: HttpRouteStatus,
+  desired: RouteStatus,
   options: MergeOptions,
 ): StoredParent[] {
   const wanted = [...desired.parents];

@@ -42,6 +42,7 @@ export function decodeResource(
   const kind = asOneOf(fields["kind"], `${id}.kind`, [
     "listener",
     "httproute",
+    "grpcroute",
     "cluster",
     "upstream",
     "scope",
@@ -52,6 +53,7 @@ export function decodeResource(
       checkListener(fields, id);
       break;
     case "httproute":
+    case "grpcroute":
       checkRoute(fields, id);
       break;
     case "cluster":
@@ -150,6 +152,7 @@ function checkMatch(value: unknown, path: string): void {
     throw malformed(`${path}.path.value`, "must start with /");
   }
   optional(match, "method", (v) => asText(v, `${path}.method`));
+  optional(match, "rpc", (v) => asText(v, `${path}.rpc`));
   optional(match, "headers", (v) => asList(v, `${path}.headers`, checkNamedValue));
   optional(match, "query", (v) => asList(v, `${path}.query`, checkNamedValue));
 }

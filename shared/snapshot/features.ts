@@ -10,6 +10,7 @@ export const SNAPSHOT_FEATURES = [
   "clientCertificate",
   "clientValidation",
   "cors",
+  "grpcRoute",
   "listenerTraffic",
   "mirror",
   "retry",

@@ -20,6 +20,11 @@ export function httpRouteId(namespace: string, name: string): string {
   return `httproute/${namespace}/${name}`;
 }
 
+/** Id of a GRPCRoute in the snapshot of every Gateway that it is attached to. */
+export function grpcRouteId(namespace: string, name: string): string {
+  return `grpcroute/${namespace}/${name}`;
+}
+
 /** Id of a cluster; `variant` tells apart several ways to talk to one Service port. */
 export function clusterId(
   namespace: string,

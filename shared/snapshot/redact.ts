@@ -23,7 +23,7 @@ export function redactResources(resources: Resources): Record<string, Resource> 
 }
 
 function redact(resource: Resource): Resource {
-  return resource.kind === "httproute"
+  return resource.kind === "httproute" || resource.kind === "grpcroute"
     ? { ...resource, rules: resource.rules.map(redactRule) }
     : resource;
 }

@@ -62,6 +62,17 @@ export interface HttpRouteResource extends ResourceBase {
   rules: HttpRule[];
 }
 
+/**
+ * One GRPCRoute with all its rules. Id: `grpcroute/<ns>/<name>`. Its matches hold for calls alone:
+ * POST requests whose content is `application/grpc`. Names `grpcRoute` in `requires`.
+ */
+export interface GrpcRouteResource extends Omit<HttpRouteResource, "kind"> {
+  kind: "grpcroute";
+}
+
+/** A route of requests. */
+export type RouteResource = HttpRouteResource | GrpcRouteResource;
+
 export interface HttpRule {
   /** The rule's `name`, when it has one. */
   name?: string;
@@ -108,6 +119,8 @@ export interface HttpMatch {
   path: PathMatch;
   /** Upper-case method token. */
   method?: string;
+  /** Method of a call, whatever its service: the last element of the path. Of GRPCRoutes only. */
+  rpc?: string;
   /** All must match; no name twice. */
   headers?: ValueMatch[];
   query?: ValueMatch[];
@@ -250,7 +263,7 @@ export interface ScopeResource extends ResourceBase {
 
 export type Resource =
   | ListenerResource
-  | HttpRouteResource
+  | RouteResource
   | ClusterResource
   | UpstreamResource
   | ScopeResource;

@@ -15,7 +15,7 @@ import { filters } from "./http_filters.ts";
 const text = string();
 const port = integer(1, 65535);
 
-const parentRef = object<ParentRef>({
+export const parentRef = object<ParentRef>({
   group: required(text),
   kind: required(text),
   name: required(text),
@@ -24,7 +24,7 @@ const parentRef = object<ParentRef>({
   port: optional(port),
 });
 
-const namedMatches = list(object<NamedMatch>({
+export const namedMatches = list(object<NamedMatch>({
   name: required(text),
   type: required(oneOf("Exact", "RegularExpression")),
   value: required(text),
@@ -40,7 +40,7 @@ const match = object<RouteMatch>({
   queryParams: optional(namedMatches),
 });
 
-const backendRef = object<BackendRef>({
+export const backendRef = object<BackendRef>({
   group: required(text),
   kind: required(text),
   name: required(text),

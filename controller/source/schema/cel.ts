@@ -113,9 +113,13 @@ const ESCAPED =
 /** `has(self.matches[0].path)`: the library's macro takes no index in its argument. */
 const HAS_OF_INDEX = /\bhas\(([\w.]+(?:\[\d+\][\w.]*)*\[\d+\])\.(\w+)\)/g;
 
+/** `^(?i)…` in a raw string: a flag of RE2, which the runtime's expressions write around a group. */
+const CASELESS = /\^\(\?i\)((?:(?!""")[^])*)"""/g;
+
 /** The rule in the words that the library knows, of equal meaning. */
 function forLibrary(rule: string): string {
-  return rule.replaceAll(ESCAPED, ".$1").replaceAll(HAS_OF_INDEX, `("$2" in $1)`);
+  return rule.replaceAll(ESCAPED, ".$1").replaceAll(HAS_OF_INDEX, `("$2" in $1)`)
+    .replaceAll(CASELESS, '^(?i:$1)"""');
 }
 
 function firstLine(text: string): string {

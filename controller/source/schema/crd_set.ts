@@ -6,6 +6,7 @@ import gatewayClasses from "./crds/gateway.networking.k8s.io_gatewayclasses.json
   type: "json",
 };
 import gateways from "./crds/gateway.networking.k8s.io_gateways.json" with { type: "json" };
+import grpcRoutes from "./crds/gateway.networking.k8s.io_grpcroutes.json" with { type: "json" };
 import httpRoutes from "./crds/gateway.networking.k8s.io_httproutes.json" with { type: "json" };
 import listenerSets from "./crds/gateway.networking.k8s.io_listenersets.json" with {
   type: "json",
@@ -27,6 +28,7 @@ const DEFINITIONS: readonly unknown[] = [
   backendTlsPolicies,
   gatewayClasses,
   gateways,
+  grpcRoutes,
   httpRoutes,
   listenerSets,
   referenceGrants,

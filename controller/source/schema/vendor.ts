@@ -14,6 +14,7 @@ const KINDS = [
   "backendtlspolicies",
   "gatewayclasses",
   "gateways",
+  "grpcroutes",
   "httproutes",
   "listenersets",
   "referencegrants",

@@ -9,6 +9,7 @@ import type { RequestCore } from "./handle.ts";
 import type { Mirrors } from "./mirror.ts";
 import { sendWithRetries } from "./retry.ts";
 import { noteUpstream } from "./span.ts";
+import { grpcTimeout } from "./grpc.ts";
 import type { RequestRecord } from "./record.ts";
 import type { BackendPlan, RulePlan } from "./rule_plan.ts";
 import type { BodyReader } from "./types.ts";
@@ -38,9 +39,8 @@ export async function forward(
   if (first === undefined) throw new RequestFailure("no_endpoints");
   record.upstream = `${first.address}:${first.port}`;
 
-  if (rule.requestTimeout > 0) {
-    record.startDeadline(core.upstream.deadlines, rule.requestTimeout);
-  }
+  const limit = requestLimit(record, rule.requestTimeout);
+  if (limit > 0) record.startDeadline(core.upstream.deadlines, limit);
   const source = record.request.body;
   let body = source === null ? null : await prepareBody(core, record, source);
   if (record.ended !== null) throw record.ended;
@@ -48,6 +48,8 @@ export async function forward(
   if (rule.mirrors.length > 0) body = mirrors.start(rule.mirrors, { head, body });
   if (backend.mirrors.length > 0) body = mirrors.start(backend.mirrors, { head, body });
   const request: UpstreamRequest = { ...head, body };
+  // Both sides of a call may think for long before the next message.
+  if (record.candidate?.calls) request.idle = core.limits.tunnelIdleTimeout;
   const sentAt = core.clock.monotonic();
   try {
     if (retry === null) {
@@ -119,4 +121,11 @@ async function prepareBody(
   }
   record.streamed = new CountedBody(source, max);
   return record.streamed;
+}
+
+/** Milliseconds for the whole exchange; 0 = no limit. A call says itself how long it is wanted. */
+function requestLimit({ candidate, request }: RequestRecord, ofRule: number): number {
+  const asked = candidate?.calls ? grpcTimeout(request.headers) : 0;
+  if (asked === 0 || ofRule === 0) return asked + ofRule;
+  return Math.min(asked, ofRule);
 }

@@ -183,3 +183,26 @@ Deno.test("createRequestHandler() carries a WebSocket over HTTP/2, each directio
     });
   });
 });
+
+const CALL = [
+  ...POST,
+  ...["content-type", "application/grpc", "te", "trailers"],
+];
+
+Deno.test("createRequestHandler() tells calls of failures in trailers alone", async () => {
+  await withCore({ rules: [{}], hostnames: ["a.test"] }, async (core) => {
+    await withClient(core, async (client) => {
+      const other = CALL.with(CALL.indexOf(":authority") + 1, "other.test");
+      await client.send(client.headers(1, other, false), client.data(1, ""));
+      const answer = await client.next((received) => received.stream === 1);
+      assertEquals(answer?.type, h2.HEADERS);
+      if (answer?.type !== h2.HEADERS) return;
+      assertEquals((answer.flags & h2.END_STREAM) !== 0, true);
+      const { ":status": status, ...fields } = answer.fields;
+      assertEquals(status, "200");
+      assertEquals(fields["content-type"], "application/grpc");
+      assertEquals(fields["grpc-status"], "12");
+      assertEquals(fields["grpc-message"], "no route matches");
+    });
+  });
+});

@@ -36,7 +36,7 @@ export interface Limits {
   maxPendingRequests: number;
   /** Connections to one endpoint that switched to another protocol (WebSocket); beyond: 503. */
   maxTunnels: number;
-  /** Milliseconds that such a connection may carry no byte in either direction. */
+  /** Milliseconds that such a connection, or a call (gRPC), may carry no byte. */
   tunnelIdleTimeout: number;
   /** Milliseconds that it gets to end by itself when the proxy stops. */
   tunnelDrainTimeout: number;

@@ -1,5 +1,6 @@
 /** Answers that the proxy gives itself. */
 import { type FailureCause, FAILURES } from "./failures.ts";
+import { speaksGrpc, trailersOnly } from "./grpc.ts";
 import type { RequestRecord } from "./record.ts";
 import type { HeaderList } from "./types.ts";
 
@@ -9,6 +10,13 @@ const encoder = new TextEncoder();
 export function failureResponse(record: RequestRecord, cause: FailureCause): RequestRecord {
   const failure: { status: number; text: string; close?: true } = FAILURES[cause];
   record.reason = cause;
+  if (speaksGrpc(record.request)) {
+    record.status = 200;
+    record.headers = trailersOnly(cause, failure.text);
+    record.body = null;
+    record.close = failure.close === true;
+    return record;
+  }
   record.status = failure.status;
   record.headers = ["content-type", "text/plain; charset=utf-8"];
   record.body = encoder.encode(`${failure.text}\n`);

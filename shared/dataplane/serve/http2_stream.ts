@@ -1,5 +1,6 @@
 /** One request on an HTTP/2 connection, and its answer. */
 import { StreamError } from "../http2/errors.ts";
+import { speaksGrpc } from "../request/grpc.ts";
 import type { FieldBlock } from "../http2/hpack_decoder.ts";
 import { InboundBody } from "../http2/inbound_body.ts";
 import type { BodySource } from "../http2/inbound_body.ts";
@@ -138,7 +139,12 @@ export class ServerStream implements StreamOwner, BodySource {
       options.onLimit("body_timeout");
       this.#body?.fail(new RequestBodyError("timeout"));
     });
-    options.deadlines.start(this.#silence, options.limits.bodyIdleTimeout);
+    const { tunnelIdleTimeout, bodyIdleTimeout } = options.limits;
+    // Who calls may think for long before the next message.
+    const idle = this.#request !== null && speaksGrpc(this.#request)
+      ? tunnelIdleTimeout
+      : bodyIdleTimeout;
+    options.deadlines.start(this.#silence, idle);
   }
 
   cancelled(): void {

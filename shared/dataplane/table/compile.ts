@@ -2,7 +2,7 @@ import { upstreamId } from "../../snapshot/ids.ts";
 import type { ListenerResource, Resource, Resources } from "../../snapshot/schema.ts";
 import { LayeredMap } from "./layered_map.ts";
 import { CompiledPort, compilePorts } from "./ports.ts";
-import { candidatesOf, compileRoute, refersTo } from "./routes.ts";
+import { candidatesOf, compileRoute, isRoute, refersTo } from "./routes.ts";
 import type { CompiledRoute, RouteContext } from "./routes.ts";
 import { TableError } from "./table_error.ts";
 import type { Candidate, RouteTable, TableListener } from "./types.ts";
@@ -111,7 +111,7 @@ function compileAll(input: TableInput): CompiledTable {
     candidates.set(listener, []);
   }
   for (const [id, resource] of input.resources) {
-    if (resource.kind !== "httproute") continue;
+    if (!isRoute(resource)) continue;
     const route = compileRoute(id, resource, context);
     routes.set(id, route);
     for (const listener of listenersOf(route, listeners)) {
@@ -154,7 +154,7 @@ function update(
   for (const id of touchedRoutes(previous, changed)) {
     const resource = resources.get(id);
     const before = previous.parts.routes.get(id);
-    const after = resource?.kind === "httproute" ? compileRoute(id, resource, context) : undefined;
+    const after = isRoute(resource) ? compileRoute(id, resource, context) : undefined;
     if (before === undefined && after === undefined) continue;
     routes.set(id, after);
     changes.push({ before, after });

@@ -57,6 +57,24 @@ export function pathMatches(candidate: Candidate, path: string): boolean {
     (path.length === candidate.path.length || path.charCodeAt(candidate.path.length) === 47);
 }
 
+/** A call is a POST of `application/grpc` (gRPC over HTTP/2, "Requests"). */
+export function isCall({ method, headers }: Pick<RouteRequest, "method" | "headers">): boolean {
+  return method === "POST" && isGrpcContent(headerValue(headers, "content-type"));
+}
+
+/** `application/grpc`, with or without `+proto` and the like. */
+export function isGrpcContent(type: string | undefined): boolean {
+  if (type === undefined || !type.startsWith("application/grpc")) return false;
+  const next = type.charCodeAt(16);
+  // Its end, `+`, `;` or a space; gRPC-Web is another protocol.
+  return Number.isNaN(next) || next === 43 || next === 59 || next === 32;
+}
+
+function callMatches({ rpc }: Candidate, request: RouteRequest): boolean {
+  if (!isCall(request)) return false;
+  return rpc === "" || request.path.slice(request.path.lastIndexOf("/") + 1) === rpc;
+}
+
 /** Everything after host and path: method, headers, query. */
 export function matchesRest(
   candidate: Candidate,
@@ -64,6 +82,7 @@ export function matchesRest(
   query: LazyQuery,
 ): boolean {
   if (candidate.method !== "" && candidate.method !== request.method) return false;
+  if (candidate.calls && !callMatches(candidate, request)) return false;
   const { headers, query: wanted } = candidate;
   for (let i = 0; i < headers.length; i += 2) {
     if (headerValue(request.headers, headers[i] as string) !== headers[i + 1]) return false;
@@ -76,7 +95,7 @@ export function matchesRest(
 
 /** Why a candidate does not match: the first predicate that fails, in the order of evaluation. */
 export interface Mismatch {
-  predicate: "hostname" | "path" | "method" | "header" | "query";
+  predicate: "hostname" | "path" | "method" | "call" | "header" | "query";
   /** Header or parameter name, else empty. */
   name: string;
   wanted: string;
@@ -99,6 +118,11 @@ export function firstMismatch(
   }
   if (candidate.method !== "" && candidate.method !== request.method) {
     return { predicate: "method", name: "", wanted: candidate.method, got: request.method };
+  }
+  if (candidate.calls && !callMatches(candidate, request)) {
+    const wanted = candidate.rpc === "" ? "application/grpc" : candidate.rpc;
+    const got = headerValue(request.headers, "content-type");
+    return { predicate: "call", name: "", wanted, got };
   }
   for (let i = 0; i < candidate.headers.length; i += 2) {
     const name = candidate.headers[i] as string;

@@ -127,7 +127,8 @@ function inOrder(
 
 /** Is it the same match of the same rule? */
 function isSame(a: Candidate, b: Candidate): boolean {
-  return a.matchIndex === b.matchIndex && a.rule.ruleIndex === b.rule.ruleIndex &&
+  return a.matchIndex === b.matchIndex && a.calls === b.calls &&
+    a.rule.ruleIndex === b.rule.ruleIndex &&
     a.rule.routeName === b.rule.routeName && a.rule.routeNamespace === b.rule.routeNamespace;
 }
 

@@ -1,6 +1,8 @@
 /**
  * Precedence between matches: a total order, so that the winner never depends on the order in
- * which objects were seen. Gateway API v1.7.0, HTTPRouteSpec.hostnames and HTTPRouteRule.matches.
+ * which objects were seen. Gateway API v1.7.0, HTTPRouteSpec.hostnames, HTTPRouteRule.matches and
+ * GRPCRouteRule.matches: a service and a method are a path, so that the longest path is the most
+ * characters of both.
  */
 import type { Candidate } from "./types.ts";
 
@@ -19,11 +21,13 @@ export function comparePrecedence(a: Candidate, b: Candidate): number {
   return compareHostnames(a.hostname, b.hostname) ||
     pathRank(a) - pathRank(b) ||
     b.path.length - a.path.length ||
+    b.rpc.length - a.rpc.length ||
     methodRank(a) - methodRank(b) ||
     b.headers.length - a.headers.length ||
     b.query.length - a.query.length ||
     a.created - b.created ||
     compareText(routeKey(a), routeKey(b)) ||
+    Number(a.calls) - Number(b.calls) ||
     a.rule.ruleIndex - b.rule.ruleIndex ||
     a.matchIndex - b.matchIndex ||
     compareText(a.path, b.path);

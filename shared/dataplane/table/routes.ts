@@ -3,9 +3,10 @@ import type {
   ClusterResource,
   HttpBackend,
   HttpFilter,
-  HttpRouteResource,
   HttpRule,
+  Resource,
   Resources,
+  RouteResource,
   UpstreamResource,
 } from "../../snapshot/schema.ts";
 import { hostnamesIntersect } from "../../gwapi/hostname.ts";
@@ -24,7 +25,7 @@ export interface CompiledRoute {
   readonly id: string;
   readonly namespace: string;
   readonly name: string;
-  readonly resource: HttpRouteResource;
+  readonly resource: RouteResource;
   readonly rules: readonly TableRule[];
 }
 
@@ -35,10 +36,15 @@ export interface RouteContext {
   upstream: UpstreamResource | undefined;
 }
 
+/** Is it one that requests are matched against? */
+export function isRoute(resource: Resource | undefined): resource is RouteResource {
+  return resource?.kind === "httproute" || resource?.kind === "grpcroute";
+}
+
 /** Compiles a route. Throws a {@linkcode TableError} when a cluster is not in the snapshot. */
 export function compileRoute(
   id: string,
-  resource: HttpRouteResource,
+  resource: RouteResource,
   context: RouteContext,
 ): CompiledRoute {
   const { namespace, name } = routeName(id);
@@ -54,14 +60,14 @@ export function refersTo(route: CompiledRoute, clusters: ReadonlySet<string>): b
   );
 }
 
-/** `httproute/<ns>/<name>` → its two parts. */
+/** `<kind>/<ns>/<name>` → its last two parts. */
 function routeName(id: string): { namespace: string; name: string } {
   const [, namespace, name] = id.split("/");
   if (namespace === undefined || name === undefined) throw new TableError(id, "malformed id");
   return { namespace, name };
 }
 
-function compileRules(id: string, route: HttpRouteResource, context: RouteContext): TableRule[] {
+function compileRules(id: string, route: RouteResource, context: RouteContext): TableRule[] {
   const { namespace, name } = routeName(id);
   return route.rules.map((rule: HttpRule, ruleIndex: number): TableRule => {
     const backends = rule.backends.map((backend) => compileBackend(id, backend, context));
@@ -189,6 +195,8 @@ export function candidatesOf(route: CompiledRoute, listener: TableListener): Can
           pathType: match.path.type,
           path: match.path.value,
           method: match.method ?? "",
+          calls: resource.kind === "grpcroute",
+          rpc: match.rpc ?? "",
           headers: flatten(match.headers),
           query: flatten(match.query),
           created: resource.created,

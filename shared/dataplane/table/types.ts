@@ -122,6 +122,10 @@ export interface Candidate {
   readonly path: string;
   /** Empty = every method. */
   readonly method: string;
+  /** Only calls (gRPC) match. */
+  readonly calls: boolean;
+  /** Method of a call, whatever its service; empty = every one. */
+  readonly rpc: string;
   /** Flat `[name, value, …]`. */
   readonly headers: readonly string[];
   readonly query: readonly string[];

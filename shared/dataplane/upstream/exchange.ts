@@ -11,6 +11,8 @@ export interface UpstreamRequest extends RequestHead {
   body: Uint8Array | BodyReader | null;
   /** What an endpoint may have seen is not sent again, not even after a stale connection. */
   once?: boolean;
+  /** Milliseconds without progress of the answer; absent = the client's own bound. HTTP/2 only. */
+  idle?: number;
 }
 
 /** The head of an answer with its body. */

@@ -225,7 +225,7 @@ export class ClientStream implements StreamOwner, BodySource, ExchangeCarrier {
 
   #touch(): void {
     const { deadlines, responseIdleTimeout } = this.#connection;
-    deadlines.start(this.#exchange.silence, responseIdleTimeout);
+    deadlines.start(this.#exchange.silence, this.#exchange.request.idle ?? responseIdleTimeout);
   }
 
   /**

@@ -1,6 +1,6 @@
-/** Desired status of an HTTPRoute: one entry per parentRef that names a Gateway of ours. */
+/** Desired status of a route of requests: one entry per parentRef that names a Gateway of ours. */
 import type { RouteDecision, RuleDecision } from "../attach/routes.ts";
-import type { ParentRef } from "../model/objects.ts";
+import type { ParentRef, Route } from "../model/objects.ts";
 import { conditionOf, type DesiredCondition } from "./conditions.ts";
 
 export interface RouteParentStatus {
@@ -10,20 +10,20 @@ export interface RouteParentStatus {
   conditions: DesiredCondition[];
 }
 
-export interface HttpRouteStatus {
-  kind: "HTTPRoute";
+export interface RouteStatus {
+  kind: Route["kind"];
   /** Ours; entries of other controllers are not in here and stay as they are. */
   parents: RouteParentStatus[];
 }
 
-export function httpRouteStatus(
+export function routeStatus(
   { route, parents, rules, resolvedRefs }: RouteDecision,
   controllerName: string,
-): HttpRouteStatus {
+): RouteStatus {
   const generation = route.meta.generation;
   const partial = partiallyInvalid(rules, generation);
   return {
-    kind: "HTTPRoute",
+    kind: route.kind,
     parents: parents.map(({ parentRef, accepted }) => ({
       parentRef: { ...parentRef },
       controllerName,
