@@ -1,5 +1,5 @@
 /** Options that commands share, and how a command ends. */
-import { InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { errorMessage } from "../../shared/lib/log.ts";
 import { OUTPUT_FORMATS, parseFormat } from "./output.ts";
 import type { CommandResult, OutputFormat } from "./output.ts";
@@ -7,6 +7,7 @@ import type { CommandResult, OutputFormat } from "./output.ts";
 export interface CommonOptions {
   output: OutputFormat;
   stack?: string;
+  cluster?: true;
 }
 
 /** Gathers a repeatable option. */
@@ -29,9 +30,16 @@ export function formatOption(): Option {
   return option;
 }
 
-/** `--stack`: which running stack is asked. */
-export function stackOption(): Option {
-  return new Option("--stack <file>", "stack.json of the stack to ask; default: the one that runs");
+/** `--stack`, `--cluster`: which gateway is asked. */
+export function withStackOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--stack <file>", "stack.json of the stack to ask; default: the one that runs"),
+    )
+    .addOption(
+      new Option("--cluster", "ask the gateway in the cluster of the current kubeconfig")
+        .conflicts("stack"),
+    );
 }
 
 /** Prints what a command found and says by the exit code how it was. */

@@ -29,6 +29,7 @@ export function lgwProgram(): Command {
         "  lgw validate -f manifests/                     what would be wrong; exit code 1 if anything is\n" +
         "  lgw history --gateway quickstart/public        published versions and what caused them\n" +
         "  lgw log-level debug                            more in the log, without a restart\n" +
+        "  lgw status --cluster                           the same of the gateway in a cluster\n" +
         "\nFrom a checkout: deno task cli <command>. Exit codes: 0 yes, 1 no, 2 could not tell.",
     );
   const commands = [

@@ -21,6 +21,10 @@ import { parseSnapshot } from "../../shared/snapshot/messages.ts";
 import { RefusalError } from "../../shared/snapshot/refusal.ts";
 import { verifyEpoch } from "../../shared/snapshot/verify.ts";
 import { readScopes } from "../publish/read_back.ts";
+import { fetchJson } from "../../shared/lib/fetch_json.ts";
+import { parseStatusReport, type StatusReport } from "../status_report.ts";
+import { withClusterStack } from "./cluster_stack.ts";
+import type { CommonOptions } from "./common_options.ts";
 import type { HistoryEntry } from "./history.ts";
 
 /** Nothing runs, or it cannot be reached. */
@@ -28,7 +32,7 @@ export class StackUnreachableError extends Error {
   override name = "StackUnreachableError";
 }
 
-const CONNECT_TRIES = 50;
+const CONNECT_TRIES = 150;
 
 /** The stack file that `--stack` names, else the one of the stack that was started last. */
 export async function findStack(
@@ -44,6 +48,20 @@ export async function findStack(
     const start = "start one with `deno task run`, or name its stack.json with --stack";
     throw new StackUnreachableError(`no running stack at ${file}; ${start}`, { cause: error });
   }
+}
+
+/** Runs `use` with the gateway that the options name. */
+export async function withStack<T>(
+  { stack, cluster }: Pick<CommonOptions, "stack" | "cluster">,
+  use: (stack: StackFile) => Promise<T>,
+): Promise<T> {
+  if (cluster) return await withClusterStack(Deno.env, use);
+  return await use(await findStack(stack, Deno.env));
+}
+
+/** What the controller says of itself. */
+export async function readStatus({ controllerAdmin }: StackFile): Promise<StatusReport> {
+  return parseStatusReport(await fetchJson(`${controllerAdmin}/status`));
 }
 
 /** Runs `use` with a connection to the stack's bus. */

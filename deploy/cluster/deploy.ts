@@ -6,7 +6,7 @@ import { Command } from "commander";
 import { errorMessage } from "../../shared/lib/log.ts";
 import { Buffer } from "node:buffer";
 import { busConfig, generateKeys, nkeyOfSeed, secretManifests } from "./keys.ts";
-import { findKubectl, type Kubectl } from "./kubectl.ts";
+import { findKubectl, type Kubectl } from "../../shared/lib/kubectl.ts";
 
 const NAMESPACE = "light-k8s-gateway";
 const FLEET = "default";

@@ -35,6 +35,8 @@ export async function generateKeys(options: KeyOptions): Promise<InstallationKey
   const { namespace, fleet, now } = options;
   const tls = await selfSigned({
     names: [
+      // Port forwarding, for the command line.
+      "localhost",
       `nats.${namespace}.svc`,
       `*.nats.${namespace}.svc`,
       `nats.${namespace}.svc.cluster.local`,

@@ -1,12 +1,12 @@
 import { Command } from "commander";
 import { compileTable } from "../../../shared/dataplane/table/compile.ts";
 import type { RouteTable } from "../../../shared/dataplane/table/types.ts";
-import { collect, finish, formatOption, stackOption } from "../common_options.ts";
+import { collect, finish, formatOption, withStackOptions } from "../common_options.ts";
 import type { CommonOptions } from "../common_options.ts";
 import { explainRequest } from "../explain.ts";
 import { compileManifests } from "../manifests.ts";
 import { parseRequest } from "../request_argument.ts";
-import { findStack, readTables } from "../running_stack.ts";
+import { readTables, withStack } from "../running_stack.ts";
 
 interface ExplainOptions extends CommonOptions {
   method: string;
@@ -17,14 +17,13 @@ interface ExplainOptions extends CommonOptions {
 
 /** `lgw explain`. */
 export function explainCommand(): Command {
-  return new Command("explain")
+  return withStackOptions(new Command("explain"))
     .description(
       "Where a request goes: listener, route, rule, match, filters and backends; and for every " +
         "other candidate the first predicate that failed.",
     )
     .argument("<url>", "as a client would send it; the port is the Gateway's declared one")
     .addOption(formatOption())
-    .addOption(stackOption())
     .option("-X, --method <method>", "request method", "GET")
     .option("-H, --header <line>", "request header, repeatable", collect, [])
     .option("-g, --gateway <namespace/name>", "only this Gateway")
@@ -35,10 +34,10 @@ export function explainCommand(): Command {
         "\nThe decision is made by the function that proxies call, on the verified snapshot.",
     )
     .action(async (url: string, options: ExplainOptions) => {
-      const { output, stack, gateway, file } = options;
+      const { output, gateway, file } = options;
       const asked = parseRequest(url, options);
       const tables = file.length === 0
-        ? await readTables(await findStack(stack, Deno.env))
+        ? await withStack(options, readTables)
         : await tablesOf(file);
       finish(explainRequest(tables, {
         asked,
