@@ -7,7 +7,7 @@ import { DEFAULT_LIMITS, type Limits } from "../request/limits.ts";
 import { connectEndpoint } from "./connect.ts";
 import type { UpstreamConn } from "./connect.ts";
 import { Deadlines } from "./deadlines.ts";
-import { Exchange, type UpstreamRequest } from "./exchange.ts";
+import { Exchange, type Target, type UpstreamRequest } from "./exchange.ts";
 import { AddressPool } from "./pool.ts";
 
 /** Settings of the client. */
@@ -18,8 +18,8 @@ export interface Http1ClientOptions {
   deadlines?: Deadlines;
   /** Called for every request that is sent a second time. */
   onRetry?: () => void;
-  /** Called when an address takes no more requests, once until it does again. */
-  onBreakerOpen?: () => void;
+  /** Does no endpoint set have the address in rotation? Then nothing idle is kept. */
+  isRetired?: (target: { address: string; port: number }) => boolean;
   /** Opens a connection; tests replace it. */
   connect?: (address: string, port: number, signal: AbortSignal) => Promise<UpstreamConn>;
 }
@@ -42,8 +42,8 @@ export class Http1Client {
   }
 
   /** Starts an exchange with `address:port`; its `response` promise tells how it went. */
-  exchange(target: { address: string; port: number }, request: UpstreamRequest): Exchange {
-    const exchange = new Exchange(request);
+  exchange(target: Target, request: UpstreamRequest): Exchange {
+    const exchange = new Exchange(request, target.load ?? null);
     this.pool(target).run(exchange);
     return exchange;
   }
@@ -61,7 +61,7 @@ export class Http1Client {
         clock: this.#clock,
         connect: this.#options.connect ?? connectEndpoint,
         onRetry: this.#options.onRetry ?? (() => {}),
-        onBreakerOpen: this.#options.onBreakerOpen ?? (() => {}),
+        retired: this.#options.isRetired?.(target) ?? false,
         onEmpty: () => {
           if (this.#pools.get(key) === created) this.#pools.delete(key);
         },
@@ -72,7 +72,7 @@ export class Http1Client {
     return pool;
   }
 
-  /** Closes idle connections to an address that no endpoint set names; running ones finish. */
+  /** Closes idle connections to an address that no set has in rotation; running ones finish. */
   setRetired(target: { address: string; port: number }, retired: boolean): void {
     this.#pools.get(target.address + " " + target.port)?.setRetired(retired);
   }

@@ -10,7 +10,7 @@ import type { ByteStream } from "../serve/byte_stream.ts";
 import { TcpStream } from "../serve/tcp_stream.ts";
 import { connectEndpoint } from "./connect.ts";
 import { Deadlines } from "./deadlines.ts";
-import { Exchange, type UpstreamRequest } from "./exchange.ts";
+import { Exchange, type Target, type UpstreamRequest } from "./exchange.ts";
 import { Http2Pool } from "./http2_pool.ts";
 
 /** Settings of the client. */
@@ -22,8 +22,8 @@ export interface Http2ClientOptions {
   deadlines?: Deadlines;
   /** Called for every request that is sent a second time. */
   onRetry?: () => void;
-  /** Called when an address takes no more requests, once until it does again. */
-  onBreakerOpen?: () => void;
+  /** Does no endpoint set have the address in rotation? Then nothing idle is kept. */
+  isRetired?: (target: { address: string; port: number }) => boolean;
 }
 
 /** Pools by address; shared by all scopes, since plaintext carries no identity. */
@@ -42,13 +42,13 @@ export class Http2Client {
   }
 
   /** Starts an exchange with `address:port`; its `response` promise tells how it went. */
-  exchange(target: { address: string; port: number }, request: UpstreamRequest): Exchange {
-    const exchange = new Exchange(request);
+  exchange(target: Target, request: UpstreamRequest): Exchange {
+    const exchange = new Exchange(request, target.load ?? null);
     this.#pool(target).run(exchange);
     return exchange;
   }
 
-  /** Closes idle connections to an address that no endpoint set names; running ones finish. */
+  /** Closes idle connections to an address that no set has in rotation; running ones finish. */
   setRetired(target: { address: string; port: number }, retired: boolean): void {
     this.#pools.get(keyOf(target))?.setRetired(retired);
   }
@@ -74,14 +74,15 @@ export class Http2Client {
     if (known !== undefined) return known;
     const { clock, http2, onRetry } = this.#options;
     const pool = new Http2Pool({
-      ...target,
+      address: target.address,
+      port: target.port,
       limits: this.limits,
       http2: http2 ?? HTTP2_LIMITS,
       deadlines: this.deadlines,
       clock: clock ?? systemClock,
       connect: connectStream,
       onRetry: onRetry ?? (() => {}),
-      onBreakerOpen: this.#options.onBreakerOpen ?? (() => {}),
+      retired: this.#options.isRetired?.(target) ?? false,
       onEmpty: () => {
         if (this.#pools.get(key) === pool) this.#pools.delete(key);
       },
