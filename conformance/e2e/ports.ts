@@ -34,4 +34,5 @@ export const PORTS = {
   diskFull: base + 130,
   controllers: base + 135,
   hostileHttp2: base + 140,
+  rollingRestart: base + 55,
 } as const;

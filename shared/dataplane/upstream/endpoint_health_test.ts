@@ -230,13 +230,16 @@ type Step =
   | { kind: "resize"; size: number };
 
 const verdicts = fc.constantFrom<Verdict>("good", "connection", "gateway", "none");
-const steps = fc.array(
+const steps: fc.Arbitrary<Step[]> = fc.array(
   fc.oneof(
-    { weight: 20, arbitrary: fc.record({ kind: fc.constant("request"), verdict: verdicts }) },
-    { weight: 4, arbitrary: fc.record({ kind: fc.constant("wait"), ms: fc.nat(3_000) }) },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constant("old"), verdict: verdicts }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant("resize"), size: fc.nat(8) }) },
-  ) as fc.Arbitrary<Step>,
+    {
+      weight: 20,
+      arbitrary: fc.record({ kind: fc.constant("request" as const), verdict: verdicts }),
+    },
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant("wait" as const), ms: fc.nat(3_000) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("old" as const), verdict: verdicts }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("resize" as const), size: fc.nat(8) }) },
+  ),
   { maxLength: 200, size: "max" },
 );
 const someLimits = fc.record({
