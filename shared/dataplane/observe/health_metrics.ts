@@ -8,7 +8,7 @@ import type { SetLoad } from "../upstream/set_load.ts";
 export type ObservedSet = [
   key: string,
   of: {
-    readonly health: Pick<SetHealth, "ejected" | "ejections" | "panics" | "panicking" | "withheld">;
+    readonly health: Pick<SetHealth, "ejected" | "ejections" | "panics" | "withheld">;
     readonly load: Pick<SetLoad, "opens">;
   },
 ];

@@ -102,6 +102,43 @@ Deno.test("a kept connection to an endpoint that is gone costs no request", asyn
   });
 });
 
+Deno.test("an endpoint that terminates finishes what it has and gets nothing new while others are ready", async () => {
+  const answer = Promise.withResolvers<void>();
+  let asked = 0;
+  let closed = false;
+  const leaving = startOrigin(async (c) => {
+    await c.head();
+    asked++;
+    await answer.promise;
+    await c.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    await c.gone();
+    closed = true;
+  });
+  const good = plain(201);
+  await withEndpoints([leaving, good], async (core) => {
+    const running = core.ask();
+    while (asked === 0) await new Promise((resolve) => setTimeout(resolve));
+    const at = { address: "127.0.0.1", port: leaving.port };
+    const listed = (ready: boolean) =>
+      core.endpoints.setEndpoints("d/a/80", {
+        kind: "endpoints",
+        endpoints: [
+          { ...at, ready: false, serving: true, terminating: true },
+          { ...at, port: good.port, ready, serving: ready, terminating: false },
+        ],
+      });
+    listed(true);
+    for (let i = 0; i < 5; i++) assertEquals((await core.ask()).status, 201);
+    answer.resolve();
+    assertEquals((await running).status, 200);
+    // Its connection is not kept for another request.
+    while (!closed) await new Promise((resolve) => setTimeout(resolve));
+    // It is all that there is.
+    listed(false);
+    assertEquals((await core.ask()).status, 200);
+  });
+});
+
 Deno.test("an endpoint that fails is left out for every route of its set, and comes back by one request", async () => {
   let now = 0;
   const bad = refusingPort();
