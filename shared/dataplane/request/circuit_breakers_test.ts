@@ -45,7 +45,10 @@ function loadOf(core: TestCore) {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve));
+  for (let turn = 0; !condition(); turn++) {
+    if (turn === 20_000) throw new Error("it never came to that");
+    await new Promise((resolve) => setTimeout(resolve));
+  }
 }
 
 Deno.test("requests to a backend beyond the bound are 503 at once, and let in again when others end", async () => {
