@@ -15,8 +15,14 @@ export const BUNDLE_VERSION = "v1.7.0";
 const CORE = ["Gateway", "HTTPRoute", "ReferenceGrant"];
 
 const EXTENDED = [
+  "BackendTLSPolicy",
+  "BackendTLSPolicySANValidation",
   "GatewayAddressEmpty",
+  "GatewayBackendClientCertificate",
+  "GatewayFrontendClientCertificateValidation",
+  "GatewayFrontendClientCertificateValidationInsecureFallback",
   "GatewayHTTPListenerIsolation",
+  "GatewayHTTPSListenerDetectMisdirectedRequests",
   "GatewayInfrastructure",
   "GatewayPort8080",
   "GatewayRouteHostnameIntersectionPrecedence",

@@ -7,7 +7,7 @@ import { errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
 import { gatewayScope } from "../shared/snapshot/ids.ts";
 import { IncrementalCompiler } from "./compile/incremental.ts";
-import type { IncrementalResult } from "./compile/incremental.ts";
+import type { IncrementalResult } from "./compile/drafts.ts";
 import { nextExpiry } from "./attach/certificates.ts";
 import type { StatusAddress } from "./status/gateway.ts";
 import type { Binds, FleetPorts } from "./infra/fleet_ports.ts";
@@ -245,6 +245,7 @@ export class ControllerLoop {
       scopes: result.scopes,
       endpoints: result.endpoints,
       certificates: result.certificates,
+      trust: result.trust,
       binds: ports.maps,
     });
     metrics.publishSeconds.observe((clock.monotonic() - start) / 1000);

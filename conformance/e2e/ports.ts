@@ -35,4 +35,5 @@ export const PORTS = {
   controllers: base + 135,
   hostileHttp2: base + 140,
   rollingRestart: base + 55,
+  tls: base + 150,
 } as const;

@@ -9,9 +9,9 @@ import {
   type Service,
   type ServicePort,
 } from "../model/objects.ts";
-import type { ClusterView } from "../store/view.ts";
+import { type PolicyContext, portPolicies, type SecuredBackend } from "./backend_tls.ts";
 import { grantHint, referenceAllowed } from "./grants.ts";
-import type { BackendReason } from "./outcome.ts";
+import type { BackendReason, PolicyAcceptedReason } from "./outcome.ts";
 
 /** A backend that can be talked to. */
 export interface ResolvedBackend {
@@ -21,6 +21,10 @@ export interface ResolvedBackend {
   /** Key of the endpoint set. */
   endpoints: string;
   protocol: "http1" | "h2c";
+  /** Absent: plaintext. */
+  secured?: SecuredBackend;
+  /** Keys of the policies that are about it, in effect or not. */
+  policies: readonly string[];
   source:
     | { kind: "Service"; service: Service; port: ServicePort }
     | { kind: "LightBackend"; backend: LightBackend };
@@ -28,10 +32,18 @@ export interface ResolvedBackend {
 
 export type BackendDecision =
   | ResolvedBackend
-  | { ok: false; reason: BackendReason; message: string };
+  /** The reference leads nowhere, which the route's status tells. */
+  | { ok: false; because: "reference"; reason: BackendReason; message: string }
+  /** The backend is there, and the policy for it cannot be followed; the policy's status tells. */
+  | {
+    ok: false;
+    because: "policy";
+    reason: PolicyAcceptedReason;
+    message: string;
+    policies: readonly string[];
+  };
 
-export interface BackendContext {
-  view: ClusterView;
+export interface BackendContext extends PolicyContext {
   route: HttpRoute;
   /** Names the reference in messages. */
   field: string;
@@ -39,7 +51,7 @@ export interface BackendContext {
 
 /** Kind, then grant, then existence: a missing grant never reveals what exists. */
 export function decideBackend(ref: BackendTarget, context: BackendContext): BackendDecision {
-  const { view, route, field } = context;
+  const { view, trustCache, route, field } = context;
   const isService = ref.group === "" && ref.kind === "Service";
   const isLight = ref.group === LIGHT_GROUP && ref.kind === "LightBackend";
   if (!isService && !isLight) {
@@ -61,17 +73,17 @@ export function decideBackend(ref: BackendTarget, context: BackendContext): Back
     );
   }
   return isService
-    ? serviceBackend(ref, { view, namespace, field })
-    : lightBackend(ref, { view, namespace, field });
+    ? serviceBackend(ref, { view, trustCache, namespace, field })
+    : lightBackend(ref, { view, trustCache, namespace, field });
 }
 
-interface Target {
-  view: ClusterView;
+interface Target extends PolicyContext {
   namespace: string;
   field: string;
 }
 
-function serviceBackend(ref: BackendTarget, { view, namespace, field }: Target): BackendDecision {
+function serviceBackend(ref: BackendTarget, target: Target): BackendDecision {
+  const { view, namespace, field } = target;
   const name = `Service "${namespace}/${ref.name}"`;
   const service = view.get("Service", namespace, ref.name);
   if (service === undefined) {
@@ -97,12 +109,24 @@ function serviceBackend(ref: BackendTarget, { view, namespace, field }: Target):
       `${field}: ${name} has no port ${ref.port}; it has ${there === "" ? "none" : there}`,
     );
   }
-  const protocol = backendProtocol(port.appProtocol);
+  const { policies, secured, problem } = portPolicies({ service, port }, target);
+  if (problem !== undefined) {
+    const { reason, message } = problem;
+    return { ok: false, because: "policy", reason, message: `${field}: ${message}`, policies };
+  }
+  const protocol = backendProtocol(port.appProtocol, secured !== undefined);
+  if (protocol === "needs_tls") {
+    return bad(
+      "UnsupportedProtocol",
+      `${field}: appProtocol ${port.appProtocol} of ${name} port ${port.port} needs a ` +
+        "BackendTLSPolicy that says whom to trust; add one",
+    );
+  }
   if (protocol === undefined) {
     return bad(
       "UnsupportedProtocol",
       `${field}: appProtocol ${port.appProtocol} of ${name} port ${port.port} is not supported; ` +
-        "use http, kubernetes.io/h2c or kubernetes.io/ws",
+        "use http, https, kubernetes.io/h2c, kubernetes.io/ws or kubernetes.io/wss",
     );
   }
   return {
@@ -110,6 +134,8 @@ function serviceBackend(ref: BackendTarget, { view, namespace, field }: Target):
     cluster: clusterId(namespace, ref.name, port.port),
     endpoints: endpointsKey(namespace, ref.name, port.port),
     protocol,
+    ...(secured === undefined ? {} : { secured }),
+    policies,
     source: { kind: "Service", service, port },
   };
 }
@@ -125,12 +151,19 @@ function lightBackend(ref: BackendTarget, { view, namespace, field }: Target): B
     cluster: clusterId(namespace, ref.name, 0, "lightbackend"),
     endpoints: lightBackendKey(namespace, ref.name),
     protocol: backend.spec.protocol,
+    policies: [],
     source: { kind: "LightBackend", backend },
   };
 }
 
-/** GEP-1911: the Service port's appProtocol; undefined when it cannot be spoken. */
-function backendProtocol(appProtocol: string | undefined): "http1" | "h2c" | undefined {
+/**
+ * GEP-1911: the Service port's appProtocol; undefined when it cannot be spoken. With TLS, HTTP/2 is
+ * agreed on by ALPN; what says TLS is never spoken without.
+ */
+function backendProtocol(
+  appProtocol: string | undefined,
+  secured: boolean,
+): "http1" | "h2c" | "needs_tls" | undefined {
   switch (appProtocol?.toLowerCase()) {
     case undefined:
     case "":
@@ -138,6 +171,9 @@ function backendProtocol(appProtocol: string | undefined): "http1" | "h2c" | und
     case "tcp":
     case "kubernetes.io/ws":
       return "http1";
+    case "https":
+    case "kubernetes.io/wss":
+      return secured ? "http1" : "needs_tls";
     case "kubernetes.io/h2c":
       return "h2c";
     default:
@@ -146,5 +182,5 @@ function backendProtocol(appProtocol: string | undefined): "http1" | "h2c" | und
 }
 
 function bad(reason: BackendReason, message: string): BackendDecision {
-  return { ok: false, reason, message };
+  return { ok: false, because: "reference", reason, message };
 }

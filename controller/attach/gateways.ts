@@ -4,6 +4,9 @@ import { type Gateway, keyOf, type ListenerSet } from "../model/objects.ts";
 import { type AddressesDecision, decideAddresses } from "./addresses.ts";
 import type { ClusterView } from "../store/view.ts";
 import type { CertificateCache } from "./certificates.ts";
+import { type ClientCertificateDecision, decideClientCertificate } from "./client_certificate.ts";
+import { insecureValidation } from "./frontend_validation.ts";
+import type { TrustCache } from "./trust.ts";
 import type { ClassDecision } from "./classes.ts";
 import { decideListenerSets, type ListenerSetDecision } from "./listener_sets.ts";
 import { decideListeners, type ListenerDecision, tlsListeners, withOverlaps } from "./listeners.ts";
@@ -19,6 +22,10 @@ export interface GatewayDecision {
   addresses: AddressesDecision;
   settings: GatewaySettings;
   listeners: ListenerDecision[];
+  /** What backends are shown over TLS; undefined when nothing is asked for. */
+  clientCertificate?: ClientCertificateDecision;
+  /** Where clients are let in whatever certificate they show. */
+  insecureValidation: readonly string[];
   /** The ListenerSets that name the Gateway, in their precedence. */
   sets: ListenerSetDecision[];
 }
@@ -40,12 +47,13 @@ export interface GatewayContext {
   view: ClusterView;
   classes: { get(name: string): ClassDecision | undefined };
   cache: CertificateCache;
+  trustCache: TrustCache;
 }
 
 /** Decides a Gateway; undefined unless its class is ours and accepted. */
 export function decideGateway(
   gateway: Gateway,
-  { view, classes, cache }: GatewayContext,
+  { view, classes, cache, trustCache }: GatewayContext,
 ): GatewayDecision | undefined {
   const gatewayClass = classes.get(gateway.spec.gatewayClassName);
   if (!gatewayClass?.accepted.ok) return undefined;
@@ -59,14 +67,16 @@ export function decideGateway(
   const settings = parameters.ok ? parameters.settings : gatewayClass.settings;
   const addresses = decideAddresses(gateway, settings);
   const own: Outcome<GatewayReason> = parameters.ok ? addresses.supported : parameters;
-  const decided = decideListeners({ view, gateway, cache });
+  const context = { view, gateway, cache, trustCache };
+  const decided = decideListeners(context);
   // A Gateway that is refused as a whole serves nothing, whatever its listeners say.
   const listeners = own.ok ? decided : decided.map((entry) => ({ ...entry, usable: false }));
   const refused = listeners.filter((entry) => !entry.accepted.ok);
   const accepted = own.ok && refused.length === listeners.length
     ? refuse("ListenersNotValid", `no listener is valid: ${firstMessage(refused)}`)
     : own;
-  const sets = decideListenerSets({ view, gateway, cache }, { gatewayAccepted: accepted.ok });
+  const clientCertificate = decideClientCertificate(context);
+  const sets = decideListenerSets(context, { gatewayAccepted: accepted.ok });
   const tls = [
     ...tlsListeners(listeners, keyOf(gateway)),
     // What a set does not get is nothing that its neighbours could be confused with.
@@ -81,6 +91,8 @@ export function decideGateway(
     listenersNotValid: refused.length > 0,
     listeners: withOverlaps(listeners, tls),
     sets: sets.map((entry) => ({ ...entry, listeners: withOverlaps(entry.listeners, tls) })),
+    ...(clientCertificate === undefined ? {} : { clientCertificate }),
+    insecureValidation: insecureValidation(gateway),
     addresses,
     settings,
   };

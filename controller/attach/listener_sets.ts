@@ -1,8 +1,7 @@
 /** Which ListenerSets may add listeners to a Gateway, and what each of them adds. */
 import type { Gateway, GatewayListener, ListenerSet } from "../model/objects.ts";
 import type { ClusterView } from "../store/view.ts";
-import type { CertificateContext } from "./certificates.ts";
-import { decideListeners, type ListenerDecision } from "./listeners.ts";
+import { decideListeners, type ListenerDecision, type ListenersContext } from "./listeners.ts";
 import { namespaceAllowed } from "./namespaces.ts";
 import { type ListenerSetReason, OK, type Outcome, refuse } from "./outcome.ts";
 
@@ -21,7 +20,7 @@ export interface ListenerSetDecision {
  * that conflict the first wins.
  */
 export function decideListenerSets(
-  context: CertificateContext,
+  context: Omit<ListenersContext, "set" | "earlier">,
   { gatewayAccepted }: { gatewayAccepted: boolean },
 ): ListenerSetDecision[] {
   const { view, gateway } = context;

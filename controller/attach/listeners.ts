@@ -1,11 +1,16 @@
 /** Which listeners of a Gateway are valid, and what each may serve. */
-import { type Gateway, GATEWAY_GROUP } from "../model/objects.ts";
+import { GATEWAY_GROUP } from "../model/objects.ts";
 import type { GatewayListener, ListenerSet, RouteGroupKind } from "../model/objects.ts";
 import {
   type CertificateContext,
   type CertificateDecision,
   decideCertificate,
 } from "./certificates.ts";
+import {
+  type ClientValidationDecision,
+  decideClientValidation,
+  type FrontendContext,
+} from "./frontend_validation.ts";
 import { type Overlap, overlapOf, type TlsListener } from "./overlaps.ts";
 import {
   type ListenerAcceptedReason,
@@ -29,6 +34,8 @@ export interface ListenerDecision {
   resolvedRefs: Outcome<ListenerRefsReason>;
   /** In the order of certificateRefs; HTTPS only. */
   certificates: CertificateDecision[];
+  /** What clients have to show; HTTPS only, undefined when nothing. */
+  clientValidation?: ClientValidationDecision;
   /** TLS configuration that another listener of the port can be confused with. */
   overlap?: Overlap;
   /** Served: in the snapshot with the routes that attach. */
@@ -54,7 +61,7 @@ const FAMILY: ReadonlyMap<string, string> = new Map([
   ["TCP", "tcp"],
 ]);
 
-export interface ListenersContext extends CertificateContext {
+export interface ListenersContext extends CertificateContext, FrontendContext {
   /** Listeners that come first: of the Gateway, and of older sets. Default none. */
   earlier?: readonly GatewayListener[];
 }
@@ -82,7 +89,11 @@ export function decideListeners(context: ListenersContext): ListenerDecision[] {
     const conflicted = beforehand.ok
       ? conflict(listener, left, { by: ({ name }) => `listener "${name}"` })
       : beforehand;
-    const accepted = accept(listener, { gateway, set, field, conflicted });
+    // A port's clients are asked by the Gateway, whoever the listener belongs to.
+    const clientValidation = listener.protocol === "HTTPS"
+      ? decideClientValidation(gateway, { ...context, port: listener.port })
+      : undefined;
+    const accepted = accept(listener, { set, field, conflicted, clientValidation });
     const kinds = allowedKinds(listener);
     const certificates = listener.protocol === "HTTPS"
       ? (listener.tls?.certificateRefs ?? []).map((ref, position) =>
@@ -100,10 +111,15 @@ export function decideListeners(context: ListenersContext): ListenerDecision[] {
       supportedKinds: kinds.supported,
       accepted,
       conflicted,
-      resolvedRefs: refs.ok && kinds.unsupported !== undefined
-        ? refuse("InvalidRouteKinds", `${field}.allowedRoutes.kinds: ${kinds.unsupported}`)
-        : refs,
+      resolvedRefs: [
+        refs,
+        clientValidation?.resolvedRefs ?? OK,
+        kinds.unsupported === undefined
+          ? OK
+          : refuse("InvalidRouteKinds", `${field}.allowedRoutes.kinds: ${kinds.unsupported}`),
+      ].find((outcome) => !outcome.ok) ?? OK,
       certificates,
+      ...(clientValidation === undefined ? {} : { clientValidation }),
       usable: accepted.ok && refs.ok,
     };
   });
@@ -138,15 +154,15 @@ export function withOverlaps(
 }
 
 interface AcceptContext {
-  gateway: Gateway;
   set: ListenerSet | undefined;
   field: string;
   conflicted: Outcome<ListenerConflictReason>;
+  clientValidation: ClientValidationDecision | undefined;
 }
 
 function accept(
   listener: GatewayListener,
-  { gateway, set, field, conflicted }: AcceptContext,
+  { set, field, conflicted, clientValidation }: AcceptContext,
 ): Outcome<ListenerAcceptedReason> {
   // A set is told that its port is taken, whatever else is wrong: that is not its own to change.
   if (set !== undefined && !conflicted.ok) return conflicted;
@@ -159,15 +175,7 @@ function accept(
     );
   }
   if (!conflicted.ok) return conflicted;
-  if (listener.protocol === "HTTPS" && gateway.spec.tls?.frontend !== undefined) {
-    // Fails closed: without the check of client certificates, everyone would be let in.
-    return refuse(
-      "UnsupportedValue",
-      "spec.tls.frontend: checking client certificates is not supported, so HTTPS listeners are " +
-        "not served; remove it to serve them without",
-    );
-  }
-  return OK;
+  return clientValidation?.accepted ?? OK;
 }
 
 /**

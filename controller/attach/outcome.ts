@@ -17,14 +17,23 @@ export function refuse<R extends string>(reason: R, message: string): {
 /** Reasons of Gateway API v1.7.0 (`apis/v1`), by the condition that carries them. */
 export type ClassReason = "InvalidParameters";
 export type GatewayReason = "ListenersNotValid" | "UnsupportedAddress" | "InvalidParameters";
+export type GatewayRefsReason = "InvalidClientCertificateRef" | "RefNotPermitted";
 export type ListenerSetReason = "NotAllowed" | "ParentNotAccepted" | "ListenersNotValid";
 export type ListenerAcceptedReason =
   | "UnsupportedProtocol"
+  | "NoValidCACertificate"
   | "UnsupportedValue"
   | "HostnameConflict"
   | "ProtocolConflict";
 export type ListenerConflictReason = "HostnameConflict" | "ProtocolConflict";
-export type ListenerRefsReason = "InvalidCertificateRef" | "InvalidRouteKinds" | "RefNotPermitted";
+export type ListenerRefsReason =
+  | "InvalidCertificateRef"
+  | "InvalidCACertificateRef"
+  | "InvalidCACertificateKind"
+  | "InvalidRouteKinds"
+  | "RefNotPermitted";
+export type PolicyAcceptedReason = "Conflicted" | "Invalid" | "NoValidCACertificate";
+export type PolicyRefsReason = "InvalidCACertificateRef" | "InvalidKind";
 export type RouteAcceptedReason =
   | "NotAllowedByListeners"
   | "NoMatchingListenerHostname"

@@ -2,6 +2,7 @@
 import type { BackendRef, HttpRoute, RouteFilter, RouteRule } from "../model/objects.ts";
 import type { ClusterView } from "../store/view.ts";
 import { type BackendContext, type BackendDecision, decideBackend } from "./backends.ts";
+import type { TrustCache } from "./trust.ts";
 import { decideContent } from "./filters.ts";
 import { type BackendReason, OK, type Outcome, type RouteAcceptedReason } from "./outcome.ts";
 import { decideParents, type ParentContext, type ParentDecision } from "./parents.ts";
@@ -32,6 +33,7 @@ export interface RouteDecision {
 
 export interface RouteContext {
   view: ClusterView;
+  trustCache: TrustCache;
   gateways: ParentContext["gateways"];
 }
 
@@ -45,12 +47,13 @@ export function decideRoute(route: HttpRoute, context: RouteContext): RouteDecis
     content: contents[index] ?? OK,
     mirrors: decideMirrors(rule.filters ?? [], {
       view: context.view,
+      trustCache: context.trustCache,
       route,
       field: `spec.rules[${index}].filters`,
     }),
     backends: (rule.backendRefs ?? []).map((ref, position) => {
       const field = `spec.rules[${index}].backendRefs[${position}]`;
-      const place = { view: context.view, route, field };
+      const place = { view: context.view, trustCache: context.trustCache, route, field };
       return {
         ref,
         decision: decideBackend(ref, place),
@@ -84,11 +87,16 @@ export function ruleReferences({ mirrors, backends }: RuleDecision): BackendDeci
   return [...mirrors, ...backends.flatMap(({ decision, mirrors }) => [decision, ...mirrors])];
 }
 
-/** The first reference that does not resolve speaks for all; the message counts the others. */
+/**
+ * The first reference that does not resolve speaks for all; the message counts the others. What a
+ * policy stops has resolved, and is told by the policy.
+ */
 function resolveRefs(rules: readonly RuleDecision[]): Outcome<BackendReason> {
-  const bad = rules.flatMap(ruleReferences).flatMap((decision) => decision.ok ? [] : [decision]);
+  const bad = rules.flatMap(ruleReferences).flatMap((decision) =>
+    decision.ok || decision.because === "policy" ? [] : [decision]
+  );
   const first = bad[0];
   if (first === undefined) return OK;
   const more = bad.length > 1 ? ` (and ${bad.length - 1} more)` : "";
-  return { ...first, message: `${first.message}${more}` };
+  return { ok: false, reason: first.reason, message: `${first.message}${more}` };
 }

@@ -5,7 +5,7 @@ import type { DesiredCondition } from "../status/conditions.ts";
 export interface ConditionRow {
   /** `<Kind>/<namespace>/<name>`. */
   object: string;
-  /** Listener or parent, empty for the object as a whole. */
+  /** Listener, parent or ancestor, empty for the object as a whole. */
   part: string;
   condition: string;
   status: string;
@@ -19,6 +19,10 @@ export interface ShownStatus {
   listeners?: readonly { name: string; conditions?: readonly DesiredCondition[] }[];
   parents?: readonly {
     parentRef: { kind?: string; name: string; sectionName?: string };
+    conditions?: readonly DesiredCondition[];
+  }[];
+  ancestors?: readonly {
+    ancestorRef: { name: string };
     conditions?: readonly DesiredCondition[];
   }[];
 }
@@ -43,6 +47,9 @@ export function conditionRows(key: string, shown: ShownStatus): ConditionRow[] {
     ...(shown.parents ?? []).flatMap(({ parentRef, conditions }) =>
       rows(parentName(parentRef), conditions)
     ),
+    ...(shown.ancestors ?? []).flatMap(({ ancestorRef, conditions }) =>
+      rows(`ancestor ${ancestorRef.name}`, conditions)
+    ),
   ];
 }
 
@@ -55,7 +62,12 @@ function parentName(
 }
 
 /** Conditions for which True is the bad answer. */
-const NEGATIVE = new Set(["Conflicted", "PartiallyInvalid", CERTIFICATE_EXPIRED]);
+const NEGATIVE = new Set([
+  "Conflicted",
+  "InsecureFrontendValidationMode",
+  "PartiallyInvalid",
+  CERTIFICATE_EXPIRED,
+]);
 
 /** Does a row say that something is wrong? */
 export function isProblem({ condition, status }: ConditionRow): boolean {

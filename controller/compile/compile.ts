@@ -6,9 +6,12 @@
  * This is the plain form, for one-shot use and as the oracle of `compile_incremental.ts`, which
  * gives the same at the cost of what changed.
  */
+import { decidePolicy } from "../attach/backend_tls.ts";
 import type { CertificateCache } from "../attach/certificates.ts";
+import type { TrustCache } from "../attach/trust.ts";
 import { DEFAULT_CONTROLLER_NAME } from "../../shared/config/settings.ts";
 import type { EndpointSet } from "../../shared/snapshot/schema.ts";
+import { PolicyUses } from "./policy_uses.ts";
 import {
   compileClass,
   compileGateway,
@@ -20,8 +23,21 @@ import { gatewayScope } from "../../shared/snapshot/ids.ts";
 import { endpointSet } from "../model/endpoints.ts";
 import { type Gateway, keyOf, type ListenerSet } from "../model/objects.ts";
 import { type GatewayInfrastructure, gatewayInfrastructure } from "../model/infrastructure.ts";
-import { certificateParts, listenerPorts, type RouteParts, scopeContent } from "../model/scope.ts";
-import type { CertificateMaterial, Desired, ScopeContent } from "../publish/types.ts";
+import {
+  certificateParts,
+  gatewayTrust,
+  listenerPorts,
+  type RouteParts,
+  routeTrust,
+  scopeContent,
+} from "../model/scope.ts";
+import type {
+  CertificateMaterial,
+  Desired,
+  ScopeContent,
+  TrustMaterial,
+} from "../publish/types.ts";
+import { backendTlsPolicyStatus } from "../status/backend_tls_policy.ts";
 import type { DesiredStatus } from "../status/desired.ts";
 import { gatewayStatus, type GatewayStatusContext, type StatusAddress } from "../status/gateway.ts";
 import { listenerSetStatus } from "../status/listener_set.ts";
@@ -57,9 +73,12 @@ export interface CompileOptions extends FleetContext {
   servicesByName?: boolean;
   /** Checked certificates: parsing them is the dearest step. */
   certificateCache?: CertificateCache;
+  /** Checked certificates of authorities. */
+  trustCache?: TrustCache;
 }
 
-export interface CompileResult extends Pick<Desired, "scopes" | "endpoints" | "certificates"> {
+export interface CompileResult
+  extends Pick<Desired, "scopes" | "endpoints" | "certificates" | "trust"> {
   /** Scope → the ports that its accepted listeners declare, sorted. */
   ports: ReadonlyMap<string, readonly number[]>;
   /** Scope → what its Gateway wants around it. */
@@ -73,7 +92,7 @@ export interface CompileResult extends Pick<Desired, "scopes" | "endpoints" | "c
 /** Compiles everything. Never throws for what an object says. */
 export function compile(view: ClusterView, options: CompileOptions = {}): CompileResult {
   const { controllerName = DEFAULT_CONTROLLER_NAME, servicesByName = true } = options;
-  const { certificateCache: cache = new WeakMap() } = options;
+  const { certificateCache: cache = new WeakMap(), trustCache = new WeakMap() } = options;
   const statuses = new Map<string, DesiredStatus>();
   const diagnostics = new Map<string, Diagnostic>();
   const classes = new Map(
@@ -86,7 +105,7 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
   );
   const infrastructure = new Map<string, GatewayInfrastructure>();
   const gateways = view.list("Gateway").flatMap((object) => {
-    const compiled = compileGateway(object, { view, classes, cache });
+    const compiled = compileGateway(object, { view, classes, cache, trustCache });
     if (compiled.ours) return [compiled];
     const { namespace, name } = object.meta;
     if (compiled.kept) infrastructure.set(gatewayScope(namespace, name), compiled.kept);
@@ -99,7 +118,12 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
     if (diagnostic !== undefined) diagnostics.set(keyOf(object), diagnostic);
   }
   const routes = view.list("HTTPRoute").flatMap((object) => {
-    const compiled = compileRoute(object, { view, gateways: points, controllerName });
+    const compiled = compileRoute(object, {
+      view,
+      gateways: points,
+      trustCache,
+      controllerName,
+    });
     if (compiled.ours) {
       statuses.set(keyOf(object), compiled.status);
       return [compiled.parts];
@@ -111,6 +135,7 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
   const scopes = new Map<string, ScopeContent>();
   const ports = new Map<string, readonly number[]>();
   const certificates = new Map<string, CertificateMaterial>();
+  const trust = new Map<string, TrustMaterial>();
   for (const { decision } of gateways) {
     const attached = counts.get(decision.scope) ?? new Map();
     const context = statusContext(decision.gateway, { ...options, attached });
@@ -126,15 +151,36 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
     ports.set(decision.scope, listenerPorts(decision));
     infrastructure.set(decision.scope, gatewayInfrastructure(decision));
     for (const [slot, material] of certificateParts(decision)) certificates.set(slot, material);
+    for (const [slot, material] of gatewayTrust(decision)) trust.set(slot, material);
   }
   const endpoints = new Map<string, EndpointSet>();
-  for (const { served, backends } of routes) {
-    if (served.size === 0) continue;
-    for (const backend of backends) {
+  const uses = new PolicyUses();
+  for (const route of routes) {
+    uses.setRoute(undefined, route);
+    for (const [slot, material] of routeTrust(route)) trust.set(slot, material);
+    if (route.served.size === 0) continue;
+    for (const backend of route.backends) {
       endpoints.set(backend.endpoints, endpointSet(backend, { view, servicesByName }));
     }
   }
-  return { scopes, ports, infrastructure, endpoints, certificates, statuses, diagnostics };
+  for (const policy of view.list("BackendTLSPolicy")) {
+    const key = keyOf(policy);
+    const status = backendTlsPolicyStatus(decidePolicy(policy, { view, trustCache }), {
+      controllerName,
+      scopes: uses.of(key),
+    });
+    if (status !== undefined) statuses.set(key, status);
+  }
+  return {
+    scopes,
+    ports,
+    infrastructure,
+    endpoints,
+    certificates,
+    trust,
+    statuses,
+    diagnostics,
+  };
 }
 
 /** Scope → listener → accepted routes, whether the listener is served or not. */

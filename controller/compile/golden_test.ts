@@ -156,6 +156,7 @@ function goldens({ result, problems }: Compiled, base: CompileResult) {
       scopes: difference(result.scopes, { before: base.scopes, show: scopeValue }),
       endpoints: difference(result.endpoints, { before: base.endpoints, show: (set) => set }),
       certificates: [...result.certificates.keys()].sort(),
+      ...(result.trust.size === 0 ? {} : { trust: [...result.trust.keys()].sort() }),
     }),
     "status.golden.yaml": render({
       statuses: difference(result.statuses, { before: base.statuses, show: (status) => status }),

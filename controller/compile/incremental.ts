@@ -5,19 +5,12 @@
  * and diagnostics.
  */
 import { DEFAULT_CONTROLLER_NAME } from "../../shared/config/settings.ts";
-import type { EndpointSet } from "../../shared/snapshot/schema.ts";
-import { ResourceMap } from "../../shared/snapshot/resource_map.ts";
 import { type AttachPoint, sameAttachPoint } from "../attach/attach_point.ts";
 import type { ResolvedBackend } from "../attach/backends.ts";
+import type { TrustCache } from "../attach/trust.ts";
 import { allListeners } from "../attach/gateways.ts";
 import type { CertificateCache } from "../attach/certificates.ts";
-import {
-  type CompileOptions,
-  type CompileResult,
-  type FleetContext,
-  setContext,
-  statusContext,
-} from "./compile.ts";
+import { type CompileOptions, type FleetContext, setContext, statusContext } from "./compile.ts";
 import {
   compileClass,
   type CompiledClass,
@@ -27,19 +20,24 @@ import {
   compileGateway,
   compileRoute,
   compileSet,
-  type Diagnostic,
 } from "./object.ts";
 import { sameBackend, ScopeAssembly } from "./scope.ts";
+import { closeDrafts, type Drafts, type IncrementalResult, NOTHING, openDrafts } from "./drafts.ts";
+import { PolicyStatuses } from "./policy_statuses.ts";
 import { SharedValues } from "./shared_values.ts";
 import { type ResultChange, Stage, type StageObserver } from "./stage.ts";
-import { Draft } from "./draft.ts";
 import { endpointSet } from "../model/endpoints.ts";
 import { gatewayScope } from "../../shared/snapshot/ids.ts";
 import { keyOf, type Kind, objectKey } from "../model/objects.ts";
-import { type GatewayInfrastructure, gatewayInfrastructure } from "../model/infrastructure.ts";
-import { certificateParts, listenerPorts, type RouteParts } from "../model/scope.ts";
-import type { CertificateMaterial, ScopeContent } from "../publish/types.ts";
-import type { DesiredStatus } from "../status/desired.ts";
+import { gatewayInfrastructure } from "../model/infrastructure.ts";
+import {
+  certificateParts,
+  gatewayTrust,
+  listenerPorts,
+  type RouteParts,
+  routeTrust,
+} from "../model/scope.ts";
+import type { CertificateMaterial, TrustMaterial } from "../publish/types.ts";
 import { expiredCertificates, gatewayStatus } from "../status/gateway.ts";
 import { listenerSetStatus } from "../status/listener_set.ts";
 import { type Reads, readsOf, recordReads, References, Referred } from "../store/references.ts";
@@ -48,17 +46,6 @@ import { StoredView } from "../store/view.ts";
 /** What a route reads of a Gateway and a Gateway of its class, as the name of a read. */
 const decisionOf = (key: string) => `decision of ${key}`;
 const classKey = (name: string) => objectKey("GatewayClass", "", name);
-
-/** A result whose successor costs what changed; maps are never changed in place. */
-export interface IncrementalResult extends CompileResult {
-  scopes: ResourceMap<ScopeContent>;
-  ports: ResourceMap<readonly number[]>;
-  infrastructure: ResourceMap<GatewayInfrastructure>;
-  endpoints: ResourceMap<EndpointSet>;
-  certificates: ResourceMap<CertificateMaterial>;
-  statuses: ResourceMap<DesiredStatus>;
-  diagnostics: ResourceMap<Diagnostic>;
-}
 
 export class IncrementalCompiler {
   readonly #controllerName: string;
@@ -117,31 +104,26 @@ class CompilerState {
   readonly #gateways: Stage<"Gateway", CompiledGateway>;
   readonly #sets: Stage<"ListenerSet", CompiledSet>;
   readonly #routes: Stage<"HTTPRoute", CompiledRoute>;
+  readonly #policies: PolicyStatuses;
   /** By the key of the Gateway or set. */
   readonly #points = new Map<string, AttachPoint>();
   readonly #assemblies = new Map<string, ScopeAssembly>();
   readonly #backends = new SharedValues<ResolvedBackend>();
   readonly #endpointReads = new References();
   readonly #certificates = new SharedValues<CertificateMaterial>();
+  readonly #trust = new SharedValues<TrustMaterial>();
   /** Scope → what the status of its Gateway was made of, beside its decision. */
   readonly #contexts = new Map<string, string>();
   readonly #referred: Referred;
   readonly #servicesByName: boolean;
   #view = StoredView.EMPTY;
-  #result: IncrementalResult = {
-    scopes: ResourceMap.from<ScopeContent>([]),
-    ports: ResourceMap.from<readonly number[]>([]),
-    infrastructure: ResourceMap.from<GatewayInfrastructure>([]),
-    endpoints: ResourceMap.from<EndpointSet>([]),
-    certificates: ResourceMap.from<CertificateMaterial>([]),
-    statuses: ResourceMap.from<DesiredStatus>([]),
-    diagnostics: ResourceMap.from<Diagnostic>([]),
-  };
+  #result = NOTHING;
 
   constructor({ controllerName, cache, observer, referred, servicesByName }: CompilerOptions) {
     const observed = { referred, ...(observer === undefined ? {} : { observer }) };
     this.#referred = referred;
     this.#servicesByName = servicesByName;
+    const trustCache: TrustCache = new WeakMap();
     this.#classes = new Stage({
       ...observed,
       kind: "GatewayClass",
@@ -152,7 +134,7 @@ class CompilerState {
       kind: "Gateway",
       make: (gateway, { view, reads }) => {
         const classes = { get: (name: string) => this.#classDecision(name, reads) };
-        return compileGateway(gateway, { view, classes, cache });
+        return compileGateway(gateway, { view, classes, cache, trustCache });
       },
     });
     this.#sets = new Stage({
@@ -166,9 +148,10 @@ class CompilerState {
       kind: "HTTPRoute",
       make: (route, { view, reads }) => {
         const gateways = { get: (key: string) => this.#attachPoint(key, reads) };
-        return compileRoute(route, { view, gateways, controllerName });
+        return compileRoute(route, { view, gateways, trustCache, controllerName });
       },
     });
+    this.#policies = new PolicyStatuses({ ...observed, controllerName, trustCache });
   }
 
   get referred(): ReadonlySet<string> {
@@ -190,29 +173,11 @@ class CompilerState {
     for (const change of view.changedSince(this.#view)) {
       for (const name of readsOf(change)) touched.add(name);
     }
-    const drafts: Drafts = {
-      scopes: new Draft(this.#result.scopes),
-      ports: new Draft(this.#result.ports),
-      infrastructure: new Draft(this.#result.infrastructure),
-      endpoints: new Draft(this.#result.endpoints),
-      certificates: new Draft(this.#result.certificates),
-      statuses: new Draft(this.#result.statuses),
-      diagnostics: new Draft(this.#result.diagnostics),
-    };
+    const drafts = openDrafts(this.#result);
     if (touched.size > 0) this.#decide(view, { touched, drafts });
     this.#view = view;
     this.#stateGateways(fleet, drafts);
-    if (Object.values(drafts).some((draft) => draft.changed)) {
-      this.#result = {
-        scopes: drafts.scopes.done(),
-        ports: drafts.ports.done(),
-        infrastructure: drafts.infrastructure.done(),
-        endpoints: drafts.endpoints.done(),
-        certificates: drafts.certificates.done(),
-        statuses: drafts.statuses.done(),
-        diagnostics: drafts.diagnostics.done(),
-      };
-    }
+    this.#result = closeDrafts(drafts, this.#result);
     return this.#result;
   }
 
@@ -244,6 +209,13 @@ class CompilerState {
       const now = this.#certificates.get(slot);
       if (now !== before) drafts.certificates.put(slot, now);
     }
+    for (const [slot, before] of this.#trust.take()) {
+      const now = this.#trust.get(slot);
+      if (now !== before) drafts.trust.put(slot, now);
+    }
+    for (const [key, status] of this.#policies.update(view, touched)) {
+      drafts.statuses.put(key, status);
+    }
   }
 
   /** Returns the keys of Gateways and sets that routes see differently. */
@@ -271,6 +243,7 @@ class CompilerState {
   #mergeGateway({ key, before, after }: ResultChange<CompiledGateway>, drafts: Drafts): void {
     if (before?.ours) {
       for (const slot of certificateParts(before.decision).keys()) this.#certificates.remove(slot);
+      for (const slot of gatewayTrust(before.decision).keys()) this.#trust.remove(slot);
     }
     drafts.diagnostics.put(key, after?.ours === false ? after.diagnostic : undefined);
     if (before?.ours) {
@@ -292,6 +265,7 @@ class CompilerState {
     for (const [slot, material] of certificateParts(after.decision)) {
       this.#certificates.add(slot, material);
     }
+    for (const [slot, material] of gatewayTrust(after.decision)) this.#trust.add(slot, material);
     const { scope } = after.decision;
     let assembly = this.#assemblies.get(scope);
     if (assembly === undefined) this.#assemblies.set(scope, assembly = new ScopeAssembly(scope));
@@ -311,6 +285,13 @@ class CompilerState {
     for (const scope of scopes) {
       const counted = this.#assemblies.get(scope)?.setRoute(old, now);
       if (counted) this.#contexts.delete(scope);
+    }
+    this.#policies.uses.setRoute(old, now);
+    if (old !== undefined) { for (const slot of routeTrust(old).keys()) this.#trust.remove(slot); }
+    if (now !== undefined) {
+      for (const [slot, one] of routeTrust(now)) {
+        this.#trust.add(slot, one);
+      }
     }
     if (old !== undefined && old.served.size > 0) {
       for (const { endpoints } of old.backends) this.#backends.remove(endpoints);
@@ -377,16 +358,6 @@ class CompilerState {
       }
     }
   }
-}
-
-interface Drafts {
-  scopes: Draft<ScopeContent>;
-  ports: Draft<readonly number[]>;
-  infrastructure: Draft<GatewayInfrastructure>;
-  endpoints: Draft<EndpointSet>;
-  certificates: Draft<CertificateMaterial>;
-  statuses: Draft<DesiredStatus>;
-  diagnostics: Draft<Diagnostic>;
 }
 
 function pointsOf(compiled: CompiledGateway | undefined): Iterable<[string, AttachPoint]> {

@@ -6,7 +6,8 @@ import { IncrementalCompiler } from "./incremental.ts";
 import type { CertificateCache } from "../attach/certificates.ts";
 import { keyOf, type KubeObject } from "../model/objects.ts";
 import { loadInline } from "../source/files/inline.ts";
-import { ObjectStore } from "../store/store.ts";
+import { KINDS } from "../source/kinds.ts";
+import { ObjectStore, viewOf } from "../store/store.ts";
 import { resultBytes } from "./testing_compile.ts";
 import { arbitraryObjects } from "./testing_objects.ts";
 
@@ -14,7 +15,11 @@ const kinds = arbitraryObjects();
 const anyObject = fc.oneof(
   // Routes are what everything else is there for.
   { weight: 3, arbitrary: kinds.HTTPRoute },
-  { weight: 1, arbitrary: kinds.ListenerSet },
+  { weight: 1, arbitrary: kinds.ConfigMap },
+  { weight: 1, arbitrary: kinds.Service },
+  { weight: 1, arbitrary: kinds.BackendTLSPolicy },
+  { weight: 3, arbitrary: kinds.ListenerSet },
+  { weight: 1, arbitrary: kinds.Gateway },
   ...Object.values(kinds).map((arbitrary) => ({ weight: 1, arbitrary })),
 );
 
@@ -37,7 +42,7 @@ const step: fc.Arbitrary<Step> = fc.record({
 });
 
 /** Something of everything, so that the edits meet references that hold. */
-const beginning = fc.array(anyObject, { minLength: 60, maxLength: 120 });
+const beginning = fc.array(anyObject, { minLength: 90, maxLength: 180 });
 
 /** The listener of a set has a name with slashes. */
 const ofSet = (listener: string) => listener.includes("/");
@@ -53,6 +58,8 @@ function apply(store: ObjectStore, { edits }: Step): void {
 
 Deno.test("IncrementalCompiler.compile() gives what compile() gives, after every step of any series", () => {
   const certificateCache: CertificateCache = new WeakMap();
+  /** Listeners of sets with client validation: many things have to meet for one. */
+  let asking = 0;
   const seen = {
     served: 0,
     sets: 0,
@@ -61,6 +68,7 @@ Deno.test("IncrementalCompiler.compile() gives what compile() gives, after every
     endpoints: 0,
     certificates: 0,
     diagnostics: 0,
+    trust: 0,
   };
   fc.assert(
     fc.property(beginning, fc.array(step, { maxLength: 12 }), (objects, steps) => {
@@ -86,13 +94,17 @@ Deno.test("IncrementalCompiler.compile() gives what compile() gives, after every
         for (const { resources } of full.scopes.values()) {
           seen.served += resources.size;
           for (const [id, resource] of resources) {
-            if (resource.kind === "listener" && id.split("/").length > 4) seen.sets++;
+            if (resource.kind === "listener" && id.split("/").length > 4) {
+              seen.sets++;
+              if (resource.clientValidation !== undefined) asking++;
+            }
             if (resource.kind === "httproute" && resource.listeners.some(ofSet)) seen.onSets++;
           }
         }
         seen.statuses += full.statuses.size;
         seen.endpoints += full.endpoints.size;
         seen.certificates += full.certificates.size;
+        seen.trust += full.trust.size;
         seen.diagnostics += full.diagnostics.size;
       }
     }),
@@ -100,6 +112,36 @@ Deno.test("IncrementalCompiler.compile() gives what compile() gives, after every
   );
   // A property over clusters in which nothing attaches would prove nothing.
   for (const [what, count] of Object.entries(seen)) assert(count > 200, `${what}: ${count}`);
+  assert(asking > 10, `asking: ${asking}`);
+});
+
+Deno.test("IncrementalCompiler.referred names every Secret and ConfigMap that makes a difference", () => {
+  const certificateCache: CertificateCache = new WeakMap();
+  const seen = { Secret: 0, ConfigMap: 0, left: 0 };
+  const followed = ["Secret", "ConfigMap"] as const;
+  fc.assert(
+    fc.property(beginning, fc.array(step, { maxLength: 8 }), (objects, steps) => {
+      const store = new ObjectStore();
+      const compiler = new IncrementalCompiler({ certificateCache, referredKinds: followed });
+      store.apply({ upserts: objects, deletes: [] });
+      for (const next of [undefined, ...steps]) {
+        if (next !== undefined) apply(store, next);
+        const view = store.view();
+        const whole = compiler.compile(view);
+        const loaded = KINDS.flatMap(({ kind }) => view.list(kind)).filter((object) => {
+          const kind = followed.find((kind) => kind === object.kind);
+          if (kind === undefined) return true;
+          const kept = compiler.referred.has(keyOf(object));
+          seen[kept ? kind : "left"]++;
+          return kept;
+        });
+        const part = compile(viewOf(loaded), { certificateCache });
+        assertEquals(resultBytes(part), resultBytes(whole));
+      }
+    }),
+    { numRuns: 200, seed: 12 },
+  );
+  for (const [what, count] of Object.entries(seen)) assert(count > 100, `${what}: ${count}`);
 });
 
 const MANIFEST = `

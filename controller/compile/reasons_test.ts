@@ -1,6 +1,7 @@
 /**
  * The reasons that Gateway API v1.7.0 knows for the conditions of the kinds that are served
- * (apis/v1/gatewayclass_types.go, gateway_types.go, listenerset_types.go, shared_types.go), against what the golden cases
+ * (apis/v1/gatewayclass_types.go, gateway_types.go, listenerset_types.go, shared_types.go,
+ * policy_types.go, backendtlspolicy_types.go), against what the golden cases
  * show. A reason is either shown by a case or named below with why it cannot come up.
  */
 import { assert, assertEquals } from "@std/assert";
@@ -106,10 +107,13 @@ const REASONS: Readonly<Record<string, Readonly<Record<string, readonly string[]
     ],
     PartiallyInvalid: ["UnsupportedValue"],
   },
+  policy: {
+    Accepted: ["Accepted", "Conflicted", "Invalid", "TargetNotFound", "NoValidCACertificate"],
+    ResolvedRefs: ["ResolvedRefs", "InvalidCACertificateRef", "InvalidKind"],
+  },
 };
 
 const DECIDED = "a decision is made before a status is written";
-const CLIENT_CERTIFICATES = "client certificates are refused with UnsupportedValue";
 const ROUTABILITY = "a condition of address routability, which is experimental and not read";
 
 /** `<part> <condition> <reason>` → why no case can show it. */
@@ -121,17 +125,12 @@ const CANNOT_COME_UP: Readonly<Record<string, string>> = {
   "Gateway Accepted Pending": DECIDED,
   "Gateway Accepted NotReconciled": "deprecated with Scheduled",
   "Gateway Accepted Invalid": "the more exact reasons are given",
-  "Gateway ResolvedRefs RefNotPermitted": "tls.backend is not read yet",
-  "Gateway ResolvedRefs InvalidClientCertificateRef": "tls.backend is not read yet",
   "Gateway AddressesAssigned AddressesAssigned": ROUTABILITY,
   "Gateway AddressesAssigned PartiallyAssigned": ROUTABILITY,
   "Gateway AddressesAssigned NotAssigned": ROUTABILITY,
-  "Gateway InsecureFrontendValidationMode ConfigurationChanged": CLIENT_CERTIFICATES,
   "listener Accepted PortUnavailable": "a fleet maps ports; when none is left it is NoResources",
-  "listener Accepted NoValidCACertificate": CLIENT_CERTIFICATES,
   "listener Accepted Pending": DECIDED,
-  "listener ResolvedRefs InvalidCACertificateRef": CLIENT_CERTIFICATES,
-  "listener ResolvedRefs InvalidCACertificateKind": CLIENT_CERTIFICATES,
+  "listener Accepted UnsupportedValue": "every value that the schema admits is served",
   "ListenerSet Accepted Pending": DECIDED,
   "ListenerSet Accepted Invalid": "the more exact reasons are given",
   "ListenerSet Programmed Invalid": "the more exact reasons are given",
@@ -143,6 +142,7 @@ const CANNOT_COME_UP: Readonly<Record<string, string>> = {
     "equal protocol and hostname is HostnameConflict",
   "listener of a set Programmed PortUnavailable": "a fleet maps ports",
   "route Accepted Pending": DECIDED,
+  "policy Accepted TargetNotFound": "a policy without its target has no Gateway to say so for",
 };
 
 /** Where other conditions than the spec's own reason lists allow are told, and why. */
@@ -157,6 +157,10 @@ const OUR_OWN: ReadonlySet<string> = new Set([
   "listener of a set Accepted ProtocolConflict",
   "listener of a set Programmed HostnameConflict",
   "listener of a set Programmed ProtocolConflict",
+  // FrontendTLSConfig is about ports, so also about the listeners that sets add there.
+  "listener of a set Accepted NoValidCACertificate",
+  "listener of a set ResolvedRefs InvalidCACertificateKind",
+  "listener of a set ResolvedRefs InvalidCACertificateRef",
   // A condition type of our own: the spec has none for it.
   "listener gateway.lightapi.net/CertificateExpired Expired",
 ]);
@@ -169,6 +173,7 @@ interface Status extends Conditioned {
   kind: string;
   listeners?: Conditioned[];
   parents?: Conditioned[];
+  ancestors?: Conditioned[];
 }
 
 function* statusFiles(at: URL): Generator<URL> {
@@ -190,6 +195,7 @@ function shownReasons(): Set<string> {
     };
     for (const status of Object.values(statuses)) {
       add(status.kind, status);
+      for (const ancestor of status.ancestors ?? []) add("policy", ancestor);
       const listener = status.kind === "ListenerSet" ? "listener of a set" : "listener";
       for (const entry of status.listeners ?? []) add(listener, entry);
       for (const parent of status.parents ?? []) add("route", parent);

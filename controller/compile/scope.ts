@@ -1,10 +1,11 @@
 /** The content of one scope, from one compile to the next: each change costs what it changes. */
 import type { Resource } from "../../shared/snapshot/schema.ts";
 import { ResourceMap } from "../../shared/snapshot/resource_map.ts";
+import type { SecuredBackend } from "../attach/backend_tls.ts";
 import type { ResolvedBackend } from "../attach/backends.ts";
 import type { GatewayDecision } from "../attach/gateways.ts";
 import { SharedValues } from "./shared_values.ts";
-import { clusterPart, listenerParts, type RouteParts, type Sourced } from "../model/scope.ts";
+import { clusterPart, gatewayParts, type RouteParts, type Sourced } from "../model/scope.ts";
 import type { ScopeContent, SourceObject } from "../publish/types.ts";
 
 /** What scopes hold; the twin of `scopeContent` in `model/scope.ts`. */
@@ -14,7 +15,7 @@ export class ScopeAssembly {
   readonly #counts = new Map<string, number>();
   readonly #set = new Map<string, Sourced>();
   readonly #deleted = new Set<string>();
-  #listeners: ReadonlyMap<string, Sourced> = new Map();
+  #own: ReadonlyMap<string, Sourced> = new Map();
   #content: ScopeContent & {
     resources: ResourceMap<Resource>;
     sources: ResourceMap<SourceObject>;
@@ -31,10 +32,10 @@ export class ScopeAssembly {
 
   /** The Gateway was decided anew. */
   setGateway(decision: GatewayDecision): void {
-    const listeners = listenerParts(decision);
-    for (const id of this.#listeners.keys()) if (!listeners.has(id)) this.#delete(id);
-    for (const [id, part] of listeners) this.#put(id, part);
-    this.#listeners = listeners;
+    const own = gatewayParts(decision);
+    for (const id of this.#own.keys()) if (!own.has(id)) this.#delete(id);
+    for (const [id, part] of own) this.#put(id, part);
+    this.#own = own;
   }
 
   /** A route was decided anew. Returns true when the number of routes of a listener is different. */
@@ -98,9 +99,17 @@ export class ScopeAssembly {
 /** Do two backends of one id say the same, of the same state of their objects? */
 export function sameBackend(a: ResolvedBackend | undefined, b: ResolvedBackend): boolean {
   if (a === undefined || a.protocol !== b.protocol || a.endpoints !== b.endpoints) return false;
+  if (!sameSecurity(a.secured, b.secured)) return false;
   const [x, y] = [a.source, b.source];
   if (x.kind === "Service") {
     return y.kind === "Service" && x.service === y.service && x.port === y.port;
   }
   return y.kind === "LightBackend" && x.backend === y.backend;
+}
+
+/** The same states of the same objects say the same. */
+function sameSecurity(a: SecuredBackend | undefined, b: SecuredBackend | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.policy === b.policy && a.trust.length === b.trust.length &&
+    a.trust.every((material, index) => material === b.trust[index]);
 }

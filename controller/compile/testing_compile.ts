@@ -17,6 +17,7 @@ export function resultBytes(result: CompileResult): string {
     sorted(result.infrastructure),
     sorted(result.endpoints),
     sorted(result.certificates),
+    sorted(result.trust),
     sorted(result.statuses),
     sorted(result.diagnostics),
   ]);

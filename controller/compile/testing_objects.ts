@@ -9,71 +9,35 @@ import {
   GATEWAY_GROUP,
   type GatewayAddress,
   type GatewayParameters,
-  type Kind,
   type KubeObject,
   type Labels,
   LIGHT_GROUP,
   type LightBackend,
   type ListenerNamespaces,
   type ObjectByKind,
-  type ObjectMeta,
   type ParametersRef,
   type ReferenceGrant,
   type RouteFilter,
   type ServicePort,
 } from "../model/objects.ts";
 import { RedactedText } from "../publish/types.ts";
+import {
+  meta,
+  namespace,
+  NAMESPACES,
+  often,
+  optional,
+  pick,
+  present,
+  seldom,
+} from "./testing_arbitraries.ts";
+import { backendTlsPolicy, gatewayTls } from "./testing_tls_objects.ts";
 
 type GrantTarget = ReferenceGrant["spec"]["to"][number];
 type SlicePort = NonNullable<EndpointSlice["ports"]>[number];
 type LightEndpoint = LightBackend["spec"]["endpoints"][number];
 
-const NAMESPACES = ["a", "b"];
 const CONTROLLER = "networknt.com/light-k8s-gateway";
-
-const namespace = fc.constantFrom(...NAMESPACES);
-const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
-
-const pick = <T>(...values: T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
-
-/** The usual value, and now and then the other. */
-const often = <T>(usual: T, other: T): fc.Arbitrary<T> =>
-  fc.oneof({ weight: 6, arbitrary: fc.constant(usual) }, fc.constant(other));
-
-/** Mostly nothing. */
-const seldom = <T>(...values: T[]): fc.Arbitrary<T | undefined> =>
-  fc.oneof({ weight: 8, arbitrary: fc.constant(undefined) }, fc.constantFrom(...values));
-
-type Present<T> =
-  & { [K in keyof T as undefined extends T[K] ? never : K]: T[K] }
-  & { [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined> };
-
-/** Leaves out members that are undefined, as decoders do. */
-function present<T extends object>(value: T): Present<T> {
-  return Object.fromEntries(
-    Object.entries(value).filter(([, member]) => member !== undefined),
-  ) as Present<T>;
-}
-
-interface MetaOptions {
-  names: string[];
-  namespaced?: boolean;
-  labels?: fc.Arbitrary<Labels>;
-}
-
-function meta(
-  kind: Kind,
-  { names, namespaced = true, labels = fc.constant({}) }: MetaOptions,
-): fc.Arbitrary<ObjectMeta> {
-  return fc.record({
-    namespace: namespaced ? namespace : fc.constant(""),
-    name: fc.constantFrom(...names),
-    generation: fc.integer({ min: 1, max: 3 }),
-    created: fc.integer({ min: 0, max: 2 }),
-    labels,
-    manager: fc.constantFrom("x.yaml", "y.yaml"),
-  }).map((entry) => ({ ...entry, uid: `${kind}/${entry.namespace}/${entry.name}` }));
-}
 
 const gatewayClass: fc.Arbitrary<KubeObject> = fc.record({
   kind: fc.constant("GatewayClass" as const),
@@ -137,6 +101,7 @@ const gateway: fc.Arbitrary<KubeObject> = fc.record({
         fc.oneof(fc.constant({ from }), listenerNamespaces, fc.constant({ from: "None" as const }))
       )
       .map((namespaces) => ({ namespaces })),
+    tls: fc.oneof(fc.constant(undefined), gatewayTls),
   }).map(present),
 });
 
@@ -232,7 +197,7 @@ const referenceGrant: fc.Arbitrary<KubeObject> = fc.record({
     to: pick<GrantTarget[]>(
       [{ group: "", kind: "Service" }, { group: "", kind: "Secret" }],
       [{ group: "", kind: "Service", name: "s1" }],
-      [{ group: LIGHT_GROUP, kind: "LightBackend" }],
+      [{ group: LIGHT_GROUP, kind: "LightBackend" }, { group: "", kind: "ConfigMap" }],
     ),
   }),
 });
@@ -246,6 +211,7 @@ const service: fc.Arbitrary<KubeObject> = fc.record({
       [{ port: 80, protocol: "TCP" }],
       [{ name: "p", port: 80, protocol: "TCP" }, { name: "q", port: 81, protocol: "TCP" }],
       [{ port: 80, protocol: "TCP", appProtocol: "unknown" }],
+      [{ port: 80, protocol: "TCP", appProtocol: "https" }],
     ),
   }),
 });
@@ -298,12 +264,15 @@ function secret(): fc.Arbitrary<KubeObject> {
   });
 }
 
-/** Nothing reads one yet: a change to it must change nothing. */
-const configMap: fc.Arbitrary<KubeObject> = fc.record({
-  kind: fc.constant("ConfigMap" as const),
-  meta: meta("ConfigMap", { names: ["c1"] }),
-  data: fc.constantFrom(new Map([["ca.crt", "one"]]), new Map([["ca.crt", "two"]])),
-});
+function configMap(): fc.Arbitrary<KubeObject> {
+  return fc.record({
+    kind: fc.constant("ConfigMap" as const),
+    meta: meta("ConfigMap", { names: ["c1", "c2"] }),
+    data: fc.constantFrom("example.crt", "example.crt", "other.crt", "other.crt", "").map((file) =>
+      new Map([["ca.crt", file === "" ? "nothing" : tlsFile(file)]])
+    ),
+  });
+}
 
 const namespaceObject: fc.Arbitrary<KubeObject> = fc.record({
   kind: fc.constant("Namespace" as const),
@@ -347,11 +316,12 @@ export function arbitraryObjects(): { [K in keyof ObjectByKind]: fc.Arbitrary<Ku
     Gateway: gateway,
     ListenerSet: listenerSet,
     HTTPRoute: httpRoute,
+    BackendTLSPolicy: backendTlsPolicy,
     ReferenceGrant: referenceGrant,
     Service: service,
     EndpointSlice: endpointSlice,
     Secret: secret(),
-    ConfigMap: configMap,
+    ConfigMap: configMap(),
     Namespace: namespaceObject,
     LightBackend: lightBackend,
     GatewayParameters: gatewayParameters,

@@ -4,12 +4,10 @@
  * behind this file checks types again. Field meaning: Gateway API v1.7.0, standard channel.
  */
 import type { RedactedText } from "../publish/types.ts";
+import type { BackendTlsPolicy, FrontendTls } from "./tls_objects.ts";
 
 export const GATEWAY_GROUP = "gateway.networking.k8s.io";
 export const LIGHT_GROUP = "gateway.lightapi.net";
-
-/** A value of JSON that nothing reads yet, kept so that its presence can be judged. */
-export type Json = string | number | boolean | Json[] | { [key: string]: Json };
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -90,7 +88,7 @@ export interface Gateway {
     listeners: GatewayListener[];
     addresses?: GatewayAddress[];
     infrastructure?: { labels?: Labels; annotations?: Labels; parametersRef?: ParametersRef };
-    tls?: { frontend?: Json; backend?: Json };
+    tls?: { frontend?: FrontendTls; backend?: { clientCertificateRef?: SecretRef } };
     allowedListeners?: { namespaces: ListenerNamespaces };
   };
 }
@@ -339,6 +337,7 @@ export interface ObjectByKind {
   Gateway: Gateway;
   ListenerSet: ListenerSet;
   HTTPRoute: HttpRoute;
+  BackendTLSPolicy: BackendTlsPolicy;
   ReferenceGrant: ReferenceGrant;
   Service: Service;
   EndpointSlice: EndpointSlice;

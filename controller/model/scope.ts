@@ -1,18 +1,24 @@
 /** What one route and one Gateway put into a Gateway's snapshot: listeners, routes and clusters. */
-import { httpRouteId, listenerId } from "../../shared/snapshot/ids.ts";
+import { httpRouteId, listenerId, upstreamId } from "../../shared/snapshot/ids.ts";
 import type {
   ClusterResource,
   HttpRouteResource,
   ListenerResource,
   Resource,
+  UpstreamResource,
 } from "../../shared/snapshot/schema.ts";
+import type { SnapshotFeature } from "../../shared/snapshot/features.ts";
 import type { ResolvedBackend } from "../attach/backends.ts";
 import { allListeners, type GatewayDecision } from "../attach/gateways.ts";
 import type { GatewaySettings } from "../attach/parameters.ts";
-import type { SnapshotFeature } from "../../shared/snapshot/features.ts";
 import type { ListenerDecision } from "../attach/listeners.ts";
 import { type RouteDecision, ruleReferences } from "../attach/routes.ts";
-import type { CertificateMaterial, ScopeContent, SourceObject } from "../publish/types.ts";
+import type {
+  CertificateMaterial,
+  ScopeContent,
+  SourceObject,
+  TrustMaterial,
+} from "../publish/types.ts";
 import { httpRouteResource } from "./http.ts";
 import { keyOf, type KubeObject } from "./objects.ts";
 
@@ -29,6 +35,8 @@ export interface RouteParts {
   source: SourceObject;
   /** The backends that can be talked to. */
   backends: readonly ResolvedBackend[];
+  /** Keys of the policies about its backends. */
+  policies: readonly string[];
   /** Scope → the resource there; only where a served listener accepted the route. */
   served: ReadonlyMap<string, HttpRouteResource>;
   /** Scope → every listener that accepted it, served or not. */
@@ -50,10 +58,15 @@ export function routeParts(decision: RouteDecision): RouteParts {
       if (usable) put(served, gateway.scope, key);
     }
   }
+  const references = rules.flatMap(ruleReferences);
+  const policies = references.flatMap((decision) =>
+    "policies" in decision ? decision.policies : []
+  );
   return {
     id: httpRouteId(route.meta.namespace, route.meta.name),
     source: sourceOf(route),
-    backends: rules.flatMap(ruleReferences).flatMap((decision) => decision.ok ? [decision] : []),
+    backends: references.flatMap((decision) => decision.ok ? [decision] : []),
+    policies: [...new Set(policies)],
     served: new Map(
       [...served].map(([scope, names]) => [scope, httpRouteResource(decision, names)]),
     ),
@@ -61,9 +74,13 @@ export function routeParts(decision: RouteDecision): RouteParts {
   };
 }
 
-/** The served listeners of a Gateway and its sets, by resource id. */
-export function listenerParts(decision: GatewayDecision): Map<string, Sourced> {
-  const { namespace, name } = decision.gateway.meta;
+/**
+ * What a Gateway itself puts into its snapshot, by resource id: its served listeners with those of
+ * its sets, and what its connections to backends share.
+ */
+export function gatewayParts(decision: GatewayDecision): Map<string, Sourced> {
+  const { gateway } = decision;
+  const { namespace, name } = gateway.meta;
   const parts = new Map<string, Sourced>();
   for (const { owner, listeners } of allListeners(decision)) {
     for (const listener of listeners) {
@@ -73,12 +90,27 @@ export function listenerParts(decision: GatewayDecision): Map<string, Sourced> {
       parts.set(listenerId(namespace, name, resource.name), { resource, source: sourceOf(owner) });
     }
   }
+  const upstream = upstreamResource(decision);
+  if (upstream !== undefined) {
+    parts.set(upstreamId(namespace, name), { resource: upstream, source: sourceOf(gateway) });
+  }
   return parts;
 }
 
+function upstreamResource({ clientCertificate }: GatewayDecision): UpstreamResource | undefined {
+  if (clientCertificate === undefined) return undefined;
+  const { resolvedRefs, material } = clientCertificate;
+  const requires: SnapshotFeature[] = ["clientCertificate"];
+  if (material !== undefined) {
+    return { kind: "upstream", requires, clientCertificate: material.slot };
+  }
+  const error = resolvedRefs.ok ? "InvalidClientCertificateRef" : resolvedRefs.reason;
+  return { kind: "upstream", requires, error };
+}
+
 /**
- * The ports that the accepted listeners of a Gateway and its sets declare, sorted. A listener whose certificate
- * is missing keeps its port, so that the address and port stay while it is put right.
+ * The ports that the accepted listeners of a Gateway and its sets declare, sorted. A listener whose
+ * certificate is missing keeps its port, so that the address and port stay while it is put right.
  */
 export function listenerPorts(decision: GatewayDecision): readonly number[] {
   const ports = allListeners(decision).flatMap(({ listeners }) => listeners)
@@ -87,9 +119,11 @@ export function listenerPorts(decision: GatewayDecision): readonly number[] {
   return [...new Set(ports)].sort((a, b) => a - b);
 }
 
-/** The certificates that the served listeners of a Gateway use, by slot. */
+/** The certificates that a Gateway shows to clients and to backends, by slot. */
 export function certificateParts(decision: GatewayDecision): Map<string, CertificateMaterial> {
   const parts = new Map<string, CertificateMaterial>();
+  const own = decision.clientCertificate?.material;
+  if (own !== undefined) parts.set(own.slot, own);
   const all = allListeners(decision).flatMap(({ listeners }) => listeners);
   for (const { usable, certificates } of all) {
     if (!usable) continue;
@@ -100,14 +134,35 @@ export function certificateParts(decision: GatewayDecision): Map<string, Certifi
   return parts;
 }
 
-/** A backend as the snapshot holds it. */
+/** The authorities that clients of the served listeners of a Gateway and its sets are checked against, by slot. */
+export function gatewayTrust(decision: GatewayDecision): Map<string, TrustMaterial> {
+  const all = allListeners(decision).flatMap(({ listeners }) => listeners);
+  return bySlot(
+    all.flatMap(({ usable, clientValidation }) => usable ? clientValidation?.trust ?? [] : []),
+  );
+}
+
+/** The authorities that the backends of a served route are checked against, by slot. */
+export function routeTrust({ served, backends }: RouteParts): Map<string, TrustMaterial> {
+  return bySlot(served.size === 0 ? [] : backends.flatMap(({ secured }) => secured?.trust ?? []));
+}
+
+function bySlot(materials: readonly TrustMaterial[]): Map<string, TrustMaterial> {
+  return new Map(materials.map((material) => [material.slot, material]));
+}
+
+/** A backend as the snapshot holds it; it says for which object it is as it is. */
 export function clusterPart(backend: ResolvedBackend): Sourced {
-  const { source, endpoints, protocol } = backend;
-  const resource: ClusterResource = { kind: "cluster", endpoints, protocol };
-  return {
-    resource,
-    source: sourceOf(source.kind === "Service" ? source.service : source.backend),
-  };
+  const { source, endpoints, protocol, secured } = backend;
+  const object = source.kind === "Service" ? source.service : source.backend;
+  if (secured === undefined) {
+    const resource: ClusterResource = { kind: "cluster", endpoints, protocol };
+    return { resource, source: sourceOf(object) };
+  }
+  const requires: SnapshotFeature[] = ["backendTls"];
+  const { settings: tls, policy } = secured;
+  const resource: ClusterResource = { kind: "cluster", requires, endpoints, protocol, tls };
+  return { resource, source: sourceOf(policy) };
 }
 
 /** The content of a Gateway's scope; there even without listeners or routes. */
@@ -115,7 +170,7 @@ export function scopeContent(
   decision: GatewayDecision,
   routes: readonly RouteParts[],
 ): ScopeContent {
-  const parts = listenerParts(decision);
+  const parts = gatewayParts(decision);
   for (const { id, source, backends, served } of routes) {
     const resource = served.get(decision.scope);
     if (resource === undefined) continue;
@@ -130,14 +185,31 @@ export function scopeContent(
 
 /** A listener as the snapshot holds it; undefined when it is not served. */
 function listenerResource(decision: ListenerDecision): ListenerResource | undefined {
-  const { key: name, listener, hostname, certificates, usable } = decision;
+  const { key: name, listener, hostname, certificates, clientValidation, usable } = decision;
   const { port } = listener;
   if (!usable) return undefined;
   if (listener.protocol !== "HTTPS") {
     return { kind: "listener", name, port, protocol: "HTTP", hostname };
   }
   const slots = certificates.flatMap((entry) => entry.ok ? [entry.material.slot] : []);
-  return { kind: "listener", name, port, protocol: "HTTPS", hostname, certificates: slots };
+  const resource: ListenerResource = {
+    kind: "listener",
+    name,
+    port,
+    protocol: "HTTPS",
+    hostname,
+    certificates: slots,
+  };
+  if (clientValidation === undefined) return resource;
+  const requires: SnapshotFeature[] = ["clientValidation"];
+  return {
+    ...resource,
+    requires,
+    clientValidation: {
+      trust: clientValidation.trust.map(({ slot }) => slot),
+      mode: clientValidation.mode === "AllowValidOnly" ? "require" : "request",
+    },
+  };
 }
 
 /** What the Gateway's parameters say of its traffic. */

@@ -9,10 +9,19 @@ export function neededSubjects(scope: string, resources: Iterable<Resource>): st
     switch (resource.kind) {
       case "cluster":
         subjects.add(valueSubject("endpoints", resource.endpoints));
+        for (const slot of resource.tls?.trust ?? []) subjects.add(valueSubject("trust", slot));
         break;
       case "listener":
         subjects.add(valueSubject("bind", scope));
         for (const slot of resource.certificates ?? []) subjects.add(valueSubject("secret", slot));
+        for (const slot of resource.clientValidation?.trust ?? []) {
+          subjects.add(valueSubject("trust", slot));
+        }
+        break;
+      case "upstream":
+        if (resource.clientCertificate !== undefined) {
+          subjects.add(valueSubject("secret", resource.clientCertificate));
+        }
         break;
       case "httproute":
       case "scope":

@@ -105,6 +105,7 @@ test(
           scopes: new Map(),
           endpoints: new Map(),
           certificates: new Map(),
+          trust: new Map(),
           binds: new Map(),
         });
         await proxy.signal.until(() => proxy.target.snapshots.size === 0);

@@ -2,7 +2,13 @@
 import { clusterId, endpointsKey, gatewayScope, httpRouteId } from "../../shared/snapshot/ids.ts";
 import { listenerId } from "../../shared/snapshot/ids.ts";
 import type { BindMap, EndpointSet, Resource } from "../../shared/snapshot/schema.ts";
-import type { CertificateMaterial, Desired, ScopeContent, SourceObject } from "./types.ts";
+import type {
+  CertificateMaterial,
+  Desired,
+  ScopeContent,
+  SourceObject,
+  TrustMaterial,
+} from "./types.ts";
 
 /** The scope that the samples fill. */
 export const SAMPLE_SCOPE = gatewayScope("default", "web");
@@ -49,6 +55,7 @@ export function sampleContent(paths: readonly string[], certificates: string[] =
 export interface SampleOptions {
   paths?: readonly string[];
   certificates?: readonly CertificateMaterial[];
+  trust?: readonly TrustMaterial[];
   /** Port of the one endpoint. */
   endpointPort?: number;
   scopes?: ReadonlyMap<string, ScopeContent>;
@@ -56,7 +63,7 @@ export interface SampleOptions {
 
 /** Everything for one Gateway. */
 export function sampleDesired(options: SampleOptions = {}): Desired {
-  const { paths = ["/"], certificates = [], endpointPort = 9000 } = options;
+  const { paths = ["/"], certificates = [], trust = [], endpointPort = 9000 } = options;
   const slots = certificates.map(({ slot }) => slot);
   const set: EndpointSet = {
     kind: "endpoints",
@@ -73,6 +80,7 @@ export function sampleDesired(options: SampleOptions = {}): Desired {
     scopes: options.scopes ?? new Map([[SAMPLE_SCOPE, sampleContent(paths, slots)]]),
     endpoints: new Map([[endpointsKey("default", "app", 80), set]]),
     certificates: new Map(certificates.map((material) => [material.slot, material])),
+    trust: new Map(trust.map((material) => [material.slot, material])),
     binds: new Map([[SAMPLE_SCOPE, binds]]),
   };
 }

@@ -31,6 +31,13 @@ export interface CertificateMaterial {
   notAfter: number;
 }
 
+/** Certificates of authorities to distribute: what they sign is trusted. Nothing secret. */
+export interface TrustMaterial {
+  slot: string;
+  /** PEM, one certificate after the other. */
+  certificates: string;
+}
+
 /** A text that never prints itself: only {@linkcode RedactedText.reveal} gives it out. */
 export class RedactedText {
   readonly #text: string;
@@ -59,6 +66,8 @@ export interface Desired {
   scopes: ReadonlyMap<string, ScopeContent>;
   endpoints: ReadonlyMap<string, EndpointSet>;
   certificates: ReadonlyMap<string, CertificateMaterial>;
+  /** Slot → authorities. */
+  trust: ReadonlyMap<string, TrustMaterial>;
   /** Scope → bind map. */
   binds: ReadonlyMap<string, BindMap>;
 }

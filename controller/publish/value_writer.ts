@@ -1,6 +1,11 @@
 /** Makes the last-value data on the bus equal to what is wanted. */
 import type { ValueFailure } from "./result.ts";
-import { BIND_FILTER, ENDPOINTS_FILTER, SECRET_FILTER } from "../../shared/bus/subjects.ts";
+import {
+  BIND_FILTER,
+  ENDPOINTS_FILTER,
+  SECRET_FILTER,
+  TRUST_FILTER,
+} from "../../shared/bus/subjects.ts";
 import { valueSubject } from "../../shared/bus/subjects.ts";
 import type { StreamName } from "../../shared/bus/streams.ts";
 import { BusError, type BusWriter } from "../../shared/bus/transport.ts";
@@ -40,8 +45,8 @@ interface Wanted {
   value(): Promise<LastValue>;
 }
 
-type WantedValues = Pick<Desired, "endpoints" | "binds" | "certificates">;
-type ValueKind = "endpoints" | "bind" | "secret";
+type WantedValues = Pick<Desired, "endpoints" | "binds" | "certificates" | "trust">;
+type ValueKind = "endpoints" | "bind" | "trust" | "secret";
 
 /** Owns the knowledge of what the bus holds; used by one publisher at a time. */
 export class ValueWriter {
@@ -67,6 +72,7 @@ export class ValueWriter {
     const filters = [
       ["LGW_STATE", ENDPOINTS_FILTER],
       ["LGW_STATE", BIND_FILTER],
+      ["LGW_STATE", TRUST_FILTER],
       ["LGW_SECRETS", SECRET_FILTER],
     ] as const;
     let sequence = 0;
@@ -135,7 +141,7 @@ export class ValueWriter {
     desired: WantedValues,
     { last, recipient }: { last: WantedValues | undefined; recipient: string },
   ): Generator<{ subject: string; wanted: Wanted | undefined }> {
-    const { endpoints, binds, certificates } = desired;
+    const { endpoints, binds, certificates, trust } = desired;
     const failed = new Set(this.#failed);
     const due = <V>(
       now: ReadonlyMap<string, V>,
@@ -160,6 +166,13 @@ export class ValueWriter {
     }
     for (const place of due(binds, "bind", last?.binds)) {
       yield { subject: place.subject, wanted: state(place, binds.get(place.key)) };
+    }
+    for (const place of due(trust, "trust", last?.trust)) {
+      const certificates = trust.get(place.key)?.certificates;
+      const value = certificates === undefined
+        ? undefined
+        : { kind: "trust" as const, certificates };
+      yield { subject: place.subject, wanted: state(place, value) };
     }
     const { fleet, fleetKey } = this.#options;
     if (fleetKey === undefined) {

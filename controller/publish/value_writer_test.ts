@@ -59,7 +59,7 @@ Deno.test("ValueWriter.write() writes what is different, tries again what failed
         throw new Error(`${subject}: ${error.message}`);
       },
     };
-    const { binds, certificates } = sampleDesired();
+    const { binds, certificates, trust } = sampleDesired();
     let sets = ResourceMap.from([["default/a/80", endpoints(1)], ["default/b/80", endpoints(1)]]);
     const open = async () => {
       const writer = new ValueWriter({ bus, signer, fleet: "default", now: () => 0 });
@@ -69,7 +69,7 @@ Deno.test("ValueWriter.write() writes what is different, tries again what failed
     let writer = await open();
     const write = async (endpoints = sets) => {
       const { written, failures } = await writer.write(
-        { endpoints, binds, certificates },
+        { endpoints, binds, certificates, trust },
         { term, readBack },
       );
       return [written, failures.length];

@@ -16,6 +16,7 @@ import {
   secretBody,
   serviceSpec,
 } from "./decode/core.ts";
+import { backendTlsPolicySpec } from "./decode/backend_tls_policy.ts";
 import { asRecord, type At, below, type Decoder, FAIL, type Fail, fail } from "./decode/decoder.ts";
 import { gatewayClassSpec, gatewaySpec, listenerSetSpec } from "./decode/gateway.ts";
 import { gatewayParametersSpec } from "./decode/gateway_parameters.ts";
@@ -94,6 +95,17 @@ export const KINDS: readonly KindRow[] = [
     decode: (value, { at, meta }) => {
       const spec = specOf(httpRouteSpec, value, at);
       return spec === FAIL ? FAIL : { kind: "HTTPRoute", meta, spec };
+    },
+  },
+  {
+    kind: "BackendTLSPolicy",
+    group: GATEWAY_GROUP,
+    versions: V1,
+    plural: "backendtlspolicies",
+    namespaced: true,
+    decode: (value, { at, meta }) => {
+      const spec = specOf(backendTlsPolicySpec, value, at);
+      return spec === FAIL ? FAIL : { kind: "BackendTLSPolicy", meta, spec };
     },
   },
   {

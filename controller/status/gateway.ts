@@ -69,6 +69,7 @@ export function gatewayStatus(
         message: "all references are resolved",
         generation,
       }),
+      ...insecureCondition(decision, generation),
     ],
     listeners: decision.listeners.map((listener) =>
       listenerStatus(listener, { generation, context, decision })
@@ -158,7 +159,25 @@ export function programmedCondition(
   };
 }
 
-function gatewayRefs({ listeners }: GatewayDecision): Outcome<string> {
+/** Only there when it is true, as the spec wants it. */
+function insecureCondition(
+  { insecureValidation }: GatewayDecision,
+  generation: number,
+): DesiredCondition[] {
+  if (insecureValidation.length === 0) return [];
+  return [{
+    type: "InsecureFrontendValidationMode",
+    status: "True",
+    reason: "ConfigurationChanged",
+    message: `mode AllowInsecureFallback ${insecureValidation.join(" and ")}: clients are let in ` +
+      "without a valid certificate",
+    observedGeneration: generation,
+  }];
+}
+
+/** What is the Gateway's own goes before what its listeners tell themselves. */
+function gatewayRefs({ listeners, clientCertificate }: GatewayDecision): Outcome<string> {
+  if (clientCertificate?.resolvedRefs.ok === false) return clientCertificate.resolvedRefs;
   for (const { listener, resolvedRefs } of listeners) {
     if (resolvedRefs.ok) continue;
     return refuse("ListenersNotResolved", `listener "${listener.name}": ${resolvedRefs.message}`);

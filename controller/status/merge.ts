@@ -5,7 +5,8 @@
  */
 import type { Condition, DesiredCondition } from "./conditions.ts";
 import type { DesiredStatus } from "./desired.ts";
-import type { GatewayStatus, ListenerStatus } from "./gateway.ts";
+import { MAX_ANCESTORS, type PolicyAncestorStatus } from "./backend_tls_policy.ts";
+import { CERTIFICATE_EXPIRED, type GatewayStatus, type ListenerStatus } from "./gateway.ts";
 import type { HttpRouteStatus, RouteParentStatus } from "./http_route.ts";
 
 /** A status as it is stored: ours and whatever others put there. */
@@ -14,13 +15,7 @@ export interface StoredStatus {
   listeners?: readonly StoredListener[];
   parents?: readonly StoredParent[];
   /** Of policies. */
-  ancestors?: readonly OwnedEntry[];
-  readonly [member: string]: unknown;
-}
-
-/** An entry that says whose it is. */
-export interface OwnedEntry {
-  controllerName: string;
+  ancestors?: readonly StoredAncestor[];
   readonly [member: string]: unknown;
 }
 
@@ -33,6 +28,13 @@ export interface StoredListener {
 export interface StoredParent {
   controllerName: string;
   parentRef: RouteParentStatus["parentRef"];
+  conditions?: readonly Condition[];
+  readonly [member: string]: unknown;
+}
+
+export interface StoredAncestor {
+  controllerName: string;
+  ancestorRef: PolicyAncestorStatus["ancestorRef"];
   conditions?: readonly Condition[];
   readonly [member: string]: unknown;
 }
@@ -82,6 +84,11 @@ function merge(
       };
     case "HTTPRoute":
       return { ...previous, parents: mergeParents(previous.parents ?? [], desired, options) };
+    case "BackendTLSPolicy":
+      return {
+        ...previous,
+        ancestors: mergeAncestors(previous.ancestors ?? [], desired.ancestors, options),
+      };
   }
 }
 
@@ -93,7 +100,7 @@ export function withoutOwn(
   previous: StoredStatus | undefined,
   controllerName: string,
 ): StoredStatus | undefined {
-  const others = (entries: readonly OwnedEntry[] | undefined) =>
+  const others = <E extends { controllerName: string }>(entries: readonly E[] | undefined) =>
     entries?.filter((entry) => entry.controllerName !== controllerName);
   const [parents, ancestors] = [others(previous?.parents), others(previous?.ancestors)];
   const same = parents?.length === previous?.parents?.length &&
@@ -101,7 +108,7 @@ export function withoutOwn(
   if (previous === undefined || same) return previous;
   return {
     ...previous,
-    ...(parents === undefined ? {} : { parents: parents as StoredParent[] }),
+    ...(parents === undefined ? {} : { parents }),
     ...(ancestors === undefined ? {} : { ancestors }),
   };
 }
@@ -131,6 +138,35 @@ function mergeListeners(
   });
 }
 
+/** As with parents; and a full list takes no more (PolicyStatus.ancestors). */
+function mergeAncestors(
+  previous: readonly StoredAncestor[],
+  desired: readonly PolicyAncestorStatus[],
+  options: MergeOptions,
+): StoredAncestor[] {
+  const wanted = [...desired];
+  const merged: StoredAncestor[] = [];
+  const write = (ancestor: PolicyAncestorStatus, known: StoredAncestor | undefined) =>
+    merged.push({
+      ...known,
+      ...ancestor,
+      conditions: mergeConditions(known?.conditions, ancestor.conditions, options),
+    });
+  for (const entry of previous) {
+    if (entry.controllerName !== options.controllerName) {
+      merged.push(entry);
+      continue;
+    }
+    const index = wanted.findIndex(({ ancestorRef }) => sameJson(ancestorRef, entry.ancestorRef));
+    const [ancestor] = index < 0 ? [] : wanted.splice(index, 1);
+    if (ancestor !== undefined) write(ancestor, entry);
+  }
+  for (const ancestor of wanted) {
+    if (merged.length < MAX_ANCESTORS) write(ancestor, undefined);
+  }
+  return merged;
+}
+
 /** Entries of ours that nothing wants any more go; others keep their place. */
 function mergeParents(
   previous: readonly StoredParent[],
@@ -158,6 +194,14 @@ function mergeParents(
   return merged;
 }
 
+/** Ours, and only there while they are true; any other type that we do not set is somebody's. */
+const TRANSIENT: ReadonlySet<string> = new Set([
+  "InsecureFrontendValidationMode",
+  "OverlappingTLSConfig",
+  "PartiallyInvalid",
+  CERTIFICATE_EXPIRED,
+]);
+
 /** Keeps foreign types; keeps the time of a condition whose `status` is the same. */
 function mergeConditions(
   previous: readonly Condition[] | undefined,
@@ -174,7 +218,7 @@ function mergeConditions(
   const types = new Set(desired.map(({ type }) => type));
   const known = new Map((previous ?? []).map((condition) => [condition.type, condition]));
   const kept = (previous ?? []).flatMap((condition) => {
-    if (!types.has(condition.type)) return [condition];
+    if (!types.has(condition.type)) return TRANSIENT.has(condition.type) ? [] : [condition];
     const next = desired.find(({ type }) => type === condition.type);
     return next === undefined ? [] : [stamp(next, condition)];
   });

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import type { DesiredCondition } from "./conditions.ts";
 import type { DesiredStatus } from "./desired.ts";
-import { mergeStatus, type StoredStatus } from "./merge.ts";
+import { mergeStatus, type StoredAncestor, type StoredStatus, withoutOwn } from "./merge.ts";
 
 const OURS = "networknt.com/light-k8s-gateway";
 const T0 = Date.parse("2026-01-01T00:00:00Z");
@@ -40,6 +40,17 @@ function route(generation: number, names = ["gw"]): DesiredStatus {
   };
 }
 
+function policy(generation: number, names = ["gw"]): DesiredStatus {
+  return {
+    kind: "BackendTLSPolicy",
+    ancestors: names.map((name) => ({
+      ancestorRef: { group: "gateway.networking.k8s.io", kind: "Gateway", name },
+      controllerName: OURS,
+      conditions: [condition("Accepted", "True", generation)],
+    })),
+  };
+}
+
 const STALE = {
   type: "conformance.gateway.networking.k8s.io/StaleCondition",
   status: "True",
@@ -50,7 +61,7 @@ const STALE = {
 } as const;
 
 Deno.test("mergeStatus() gives the stored status back when nothing changed", () => {
-  for (const desired of [gateway("True", 1), route(1)]) {
+  for (const desired of [gateway("True", 1), route(1), policy(1)]) {
     const first = mergeStatus(undefined, desired, options(T0));
     assertStrictEquals(mergeStatus(first, desired, options(T1)), first);
     const parsed: StoredStatus = JSON.parse(JSON.stringify(first));
@@ -117,6 +128,48 @@ Deno.test("mergeStatus() drops listeners that the spec no longer has", () => {
   assertEquals(first.listeners?.map(({ name }) => name), ["http"]);
 });
 
+Deno.test("mergeStatus() takes back conditions of ours that are only there while they are true", () => {
+  const desired = gateway("True", 1);
+  const insecure: DesiredStatus = desired.kind !== "Gateway" ? desired : {
+    ...desired,
+    conditions: [...desired.conditions, condition("InsecureFrontendValidationMode", "True", 1)],
+  };
+  const first = mergeStatus(undefined, insecure, options(T0));
+  const seeded = { ...first, conditions: [...first.conditions ?? [], STALE] };
+  const types = mergeStatus(seeded, desired, options(T1)).conditions?.map(({ type }) => type);
+  assertEquals(types, ["Accepted", "Programmed", STALE.type]);
+});
+
+Deno.test("mergeStatus() leaves ancestors of other controllers alone, in their places", () => {
+  const foreign: StoredAncestor = {
+    controllerName: "gateway.networking.k8s.io/stale-controller",
+    ancestorRef: { group: "gateway.networking.k8s.io", kind: "Gateway", name: "unmanaged" },
+    conditions: [STALE],
+  };
+  const first = mergeStatus({ ancestors: [foreign] }, policy(1, ["a", "b"]), options(T0));
+  const second = mergeStatus(first, policy(2, ["b", "c"]), options(T1));
+  assertStrictEquals(second.ancestors?.[0], foreign);
+  assertEquals(
+    second.ancestors?.map(({ ancestorRef, conditions }) => [
+      ancestorRef.name,
+      conditions?.[0]?.observedGeneration,
+    ]),
+    [["unmanaged", 1], ["b", 2], ["c", 2]],
+  );
+});
+
+Deno.test("mergeStatus() adds no ancestor to a list that is full", () => {
+  const foreign = Array.from({ length: 15 }, (_, index): StoredAncestor => ({
+    controllerName: "example.com/other",
+    ancestorRef: { group: "gateway.networking.k8s.io", kind: "Gateway", name: `o${index}` },
+  }));
+  const merged = mergeStatus({ ancestors: foreign }, policy(1, ["a", "b"]), options(T0));
+  assertEquals(merged.ancestors?.map(({ ancestorRef }) => ancestorRef.name).slice(14), [
+    "o14",
+    "a",
+  ]);
+});
+
 Deno.test("mergeStatus() says that a Gateway has no ListenerSets any more", () => {
   const none = gateway("True", 1);
   assert(none.kind === "Gateway");
@@ -127,4 +180,17 @@ Deno.test("mergeStatus() says that a Gateway has no ListenerSets any more", () =
   const zero = mergeStatus(two, none, options(T1));
   assertEquals(zero.attachedListenerSets, 0);
   assertStrictEquals(mergeStatus(zero, none, options(T1)), zero);
+});
+
+Deno.test("withoutOwn() takes our ancestors out of a policy that nobody uses any more, and no others", () => {
+  const foreign: StoredAncestor = {
+    controllerName: "example.com/other",
+    ancestorRef: { group: "gateway.networking.k8s.io", kind: "Gateway", name: "gw" },
+    conditions: [STALE],
+  };
+  const stored = mergeStatus({ ancestors: [foreign] }, policy(1, ["a", "b"]), options(T0));
+  const left = withoutOwn(stored, OURS);
+  assertEquals(left, { ancestors: [foreign] });
+  assertStrictEquals(left?.ancestors?.[0], foreign);
+  assertStrictEquals(withoutOwn(left, OURS), left);
 });

@@ -1,4 +1,7 @@
-/** Objects that are read together: slices by Service, grants by namespace, sets by Gateway. */
+/**
+ * Objects that are read together: slices by Service, grants by namespace, sets by Gateway, policies
+ * by each Service that they target.
+ */
 import { ResourceMap } from "../../shared/snapshot/resource_map.ts";
 import {
   type EndpointSlice,
@@ -7,6 +10,7 @@ import {
   type ListenerSet,
   type ReferenceGrant,
 } from "../model/objects.ts";
+import type { BackendTlsPolicy } from "../model/tls_objects.ts";
 
 /** Label by which an EndpointSlice names its Service. */
 const SERVICE_NAME_LABEL = "kubernetes.io/service-name";
@@ -27,13 +31,22 @@ export function setGateway({ meta, spec: { parentRef } }: ListenerSet): string |
   return `${parentRef.namespace ?? meta.namespace}/${parentRef.name}`;
 }
 
+/** `<namespace>/<service>` of each Service that a policy targets. */
+export function policyServices({ meta, spec }: BackendTlsPolicy): string[] {
+  const services = spec.targetRefs.filter(({ group, kind }) => group === "" && kind === "Service");
+  return [...new Set(services.map(({ name }) => `${meta.namespace}/${name}`))];
+}
+
+/** The group of an object, its groups, or none. */
+type GroupOf<T> = (object: T) => string | readonly string[] | undefined;
+
 /** Immutable; a change costs the groups that it touches. */
 export class Group<T extends KubeObject> {
-  readonly #groupOf: (object: T) => string | undefined;
+  readonly #groupOf: GroupOf<T>;
   readonly #groups: ResourceMap<readonly T[]>;
 
   constructor(
-    groupOf: (object: T) => string | undefined,
+    groupOf: GroupOf<T>,
     groups: ResourceMap<readonly T[]> = ResourceMap.from<readonly T[]>([]),
   ) {
     this.#groupOf = groupOf;
@@ -45,6 +58,11 @@ export class Group<T extends KubeObject> {
     return this.#groups.get(group) ?? [];
   }
 
+  #groupsOf(object: T): readonly string[] {
+    const groups = this.#groupOf(object) ?? [];
+    return typeof groups === "string" ? [groups] : groups;
+  }
+
   with(changes: readonly { before: T | undefined; after: T | undefined }[]): Group<T> {
     if (changes.length === 0) return this;
     const touched = new Map<string, T[]>();
@@ -54,13 +72,15 @@ export class Group<T extends KubeObject> {
       return list;
     };
     for (const { before, after } of changes) {
-      const from = before === undefined ? undefined : this.#groupOf(before);
-      const to = after === undefined ? undefined : this.#groupOf(after);
-      if (from !== undefined && before !== undefined) {
-        const list = listOf(from);
-        list.splice(list.indexOf(before), 1);
+      if (before !== undefined) {
+        for (const group of this.#groupsOf(before)) {
+          const list = listOf(group);
+          list.splice(list.indexOf(before), 1);
+        }
       }
-      if (to !== undefined && after !== undefined) listOf(to).push(after);
+      if (after !== undefined) {
+        for (const group of this.#groupsOf(after)) listOf(group).push(after);
+      }
     }
     for (const list of touched.values()) {
       list.sort((a, b) =>

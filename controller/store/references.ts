@@ -6,7 +6,7 @@
  * stand here, side by side, because one without the other is a result that never changes again.
  */
 import { keyOf, type Kind, type KubeObject, objectKey } from "../model/objects.ts";
-import { grantNamespace, setGateway, sliceService } from "./group.ts";
+import { grantNamespace, policyServices, setGateway, sliceService } from "./group.ts";
 import type { ClusterView, ObjectChange } from "./view.ts";
 
 /** Takes the name of each read. */
@@ -14,6 +14,7 @@ export type Reads = (name: string) => void;
 
 const slicesName = (service: string) => `slices of ${service}`;
 const grantsName = (namespace: string) => `grants in ${namespace}`;
+const policiesName = (service: string) => `policies of ${service}`;
 const setsName = (gateway: string) => `listener sets of ${gateway}`;
 const listName = (kind: Kind) => `all ${kind}`;
 
@@ -36,6 +37,10 @@ export function recordReads(view: ClusterView, reads: Reads): ClusterView {
       reads(grantsName(namespace));
       return view.grantsIn(namespace);
     },
+    policiesOf: (namespace, service) => {
+      reads(policiesName(`${namespace}/${service}`));
+      return view.policiesOf(namespace, service);
+    },
     listenerSetsOf: (namespace, gateway) => {
       reads(setsName(`${namespace}/${gateway}`));
       return view.listenerSetsOf(namespace, gateway);
@@ -54,26 +59,27 @@ export function readsOf({ before, after }: ObjectChange): Set<string> {
     if (object === undefined) continue;
     names.add(keyOf(object));
     names.add(listName(object.kind));
-    const group = groupName(object);
-    if (group !== undefined) names.add(group);
+    for (const group of groupNames(object)) names.add(group);
   }
   return names;
 }
 
-function groupName(object: KubeObject): string | undefined {
+function groupNames(object: KubeObject): string[] {
   switch (object.kind) {
     case "EndpointSlice": {
       const service = sliceService(object);
-      return service === undefined ? undefined : slicesName(service);
+      return service === undefined ? [] : [slicesName(service)];
     }
     case "ReferenceGrant":
-      return grantsName(grantNamespace(object));
+      return [grantsName(grantNamespace(object))];
+    case "BackendTLSPolicy":
+      return policyServices(object).map(policiesName);
     case "ListenerSet": {
       const gateway = setGateway(object);
-      return gateway === undefined ? undefined : setsName(gateway);
+      return gateway === undefined ? [] : [setsName(gateway)];
     }
     default:
-      return undefined;
+      return [];
   }
 }
 

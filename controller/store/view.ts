@@ -11,7 +11,8 @@ import {
   objectKey,
   type ReferenceGrant,
 } from "../model/objects.ts";
-import { grantNamespace, Group, setGateway, sliceService } from "./group.ts";
+import type { BackendTlsPolicy } from "../model/tls_objects.ts";
+import { grantNamespace, Group, policyServices, setGateway, sliceService } from "./group.ts";
 
 /** Everything that compile reads. Immutable. */
 export interface ClusterView {
@@ -23,6 +24,8 @@ export interface ClusterView {
   slicesOf(namespace: string, service: string): readonly EndpointSlice[];
   /** ReferenceGrants in a namespace, by name. */
   grantsIn(namespace: string): readonly ReferenceGrant[];
+  /** BackendTLSPolicies with a target that is the Service or a port of it, by name. */
+  policiesOf(namespace: string, service: string): readonly BackendTlsPolicy[];
   /** ListenerSets that name a Gateway as their parent, in a fixed order. */
   listenerSetsOf(namespace: string, gateway: string): readonly ListenerSet[];
   /** Labels of a namespace; undefined when it is not there. */
@@ -56,6 +59,7 @@ interface ViewParts {
   kinds: ReadonlyMap<string, KindIndex>;
   slices: Group<EndpointSlice>;
   grants: Group<ReferenceGrant>;
+  policies: Group<BackendTlsPolicy>;
   sets: Group<ListenerSet>;
 }
 
@@ -74,6 +78,7 @@ export class StoredView implements ClusterView {
     kinds: new Map(),
     slices: new Group(sliceService),
     grants: new Group(grantNamespace),
+    policies: new Group(policyServices),
     sets: new Group(setGateway),
   });
 
@@ -101,6 +106,7 @@ export class StoredView implements ClusterView {
       kinds,
       slices: this.#parts.slices.with(ofKind(changes, isSlice)),
       grants: this.#parts.grants.with(ofKind(changes, isGrant)),
+      policies: this.#parts.policies.with(ofKind(changes, isPolicy)),
       sets: this.#parts.sets.with(ofKind(changes, isSet)),
     });
   }
@@ -147,6 +153,10 @@ export class StoredView implements ClusterView {
     return this.#parts.grants.of(namespace);
   }
 
+  policiesOf(namespace: string, service: string): readonly BackendTlsPolicy[] {
+    return this.#parts.policies.of(`${namespace}/${service}`);
+  }
+
   listenerSetsOf(namespace: string, gateway: string): readonly ListenerSet[] {
     return this.#parts.sets.of(`${namespace}/${gateway}`);
   }
@@ -174,6 +184,10 @@ function isSlice(object: KubeObject): object is EndpointSlice {
 
 function isGrant(object: KubeObject): object is ReferenceGrant {
   return object.kind === "ReferenceGrant";
+}
+
+function isPolicy(object: KubeObject): object is BackendTlsPolicy {
+  return object.kind === "BackendTLSPolicy";
 }
 
 function isSet(object: KubeObject): object is ListenerSet {

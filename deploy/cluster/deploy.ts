@@ -4,7 +4,8 @@
  */
 import { Command } from "commander";
 import { errorMessage } from "../../shared/lib/log.ts";
-import { generateKeys, secretManifests } from "./keys.ts";
+import { Buffer } from "node:buffer";
+import { busConfig, generateKeys, nkeyOfSeed, secretManifests } from "./keys.ts";
 import { findKubectl, type Kubectl } from "./kubectl.ts";
 
 const NAMESPACE = "light-k8s-gateway";
@@ -35,6 +36,7 @@ async function deploy({ overlay, timeout }: DeployOptions, tell: (line: string) 
   await ensureKeys(kubectl, tell);
   tell(`applying ${overlay}`);
   await kubectl(["apply", "--server-side", "--force-conflicts", "-k", `${MANIFESTS}/${overlay}`]);
+  await ensureBusConfig(kubectl, tell);
   for (const workload of WORKLOADS) {
     tell(`waiting for ${workload}`);
     try {
@@ -77,6 +79,32 @@ async function ensureKeys(kubectl: Kubectl, tell: (line: string) => void): Promi
   const keys = await generateKeys({ namespace: NAMESPACE, fleet: FLEET, now: new Date() });
   // Through standard input: keys belong into no file, and into no list of processes.
   await kubectl(["create", "-f", "-"], { stdin: secretManifests(keys, NAMESPACE) });
+}
+
+/** What users of the bus may do belongs to the version that is deployed, not to the keys. */
+async function ensureBusConfig(kubectl: Kubectl, tell: (line: string) => void): Promise<void> {
+  const read = async (secret: string, file: string) => {
+    const path = `{.data.${file.replaceAll(".", "\\.")}}`;
+    const args = ["get", "secret", "-n", NAMESPACE, secret, "-o", `jsonpath=${path}`];
+    return new TextDecoder().decode(Buffer.from(await kubectl(args), "base64"));
+  };
+  const nkeyOf = async (secret: string) => nkeyOfSeed(await read(secret, "bus.seed"));
+  const config = busConfig({
+    fleet: FLEET,
+    nkeys: {
+      controller: await nkeyOf("controller-keys"),
+      proxy: await nkeyOf("proxy-keys"),
+      reader: await nkeyOf("reader-keys"),
+    },
+  });
+  if (await read("bus-server", "nats.conf") === config) return;
+  tell("configuring the bus anew");
+  const data = { "nats.conf": Buffer.from(config).toString("base64") };
+  await kubectl([
+    ...["patch", "secret", "-n", NAMESPACE, "bus-server", "--type=merge"],
+    ...["-p", JSON.stringify({ data })],
+  ]);
+  await kubectl(["rollout", "restart", "-n", NAMESPACE, "statefulset/nats"]);
 }
 
 /** The states of the pods, and the last lines of those that failed. */

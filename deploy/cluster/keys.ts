@@ -45,16 +45,10 @@ export async function generateKeys(options: KeyOptions): Promise<InstallationKey
   });
   const signingKey = generateSigningKey().privateKey;
   const fleetKey = await generateFleetKey();
-  const controller = user({ role: "controller", user: "controller" });
-  const proxy = user({ role: "proxy", user: "proxy", fleet });
-  const reader = user({ role: "reader", user: "reader" });
-  const config = serverConfigText({
-    host: "0.0.0.0",
-    port: 4222,
-    storeDir: "/data",
-    users: [controller, proxy, reader],
-    tls: { certificate: "/etc/nats/tls.crt", key: "/etc/nats/tls.key" },
-    monitorPort: 8222,
+  const [controller, proxy, reader] = [user(), user(), user()];
+  const config = busConfig({
+    fleet,
+    nkeys: { controller: controller.nkey, proxy: proxy.nkey, reader: reader.nkey },
   });
   const bus = ({ seed }: { seed: string }) => ({ "bus.seed": seed, "bus-ca.crt": tls.certificate });
   return {
@@ -73,14 +67,44 @@ export async function generateKeys(options: KeyOptions): Promise<InstallationKey
   };
 }
 
-function user(role: BusRole) {
+/** Users of the bus → their public nkeys. */
+export type BusNkeys = Readonly<Record<"controller" | "proxy" | "reader", string>>;
+
+/** What the bus is configured with: who may do what. Another version may allow something else. */
+export function busConfig({ fleet, nkeys }: { fleet: string; nkeys: BusNkeys }): string {
+  const roles: BusRole[] = [
+    { role: "controller", user: "controller" },
+    { role: "proxy", user: "proxy", fleet },
+    { role: "reader", user: "reader" },
+  ];
+  return serverConfigText({
+    host: "0.0.0.0",
+    port: 4222,
+    storeDir: "/data",
+    users: roles.map((role) => {
+      const { publish, subscribe } = permissionsFor(role);
+      return {
+        nkey: nkeys[role.role],
+        permissions: { publish: publish.allow, subscribe: subscribe.allow },
+      };
+    }),
+    tls: { certificate: "/etc/nats/tls.crt", key: "/etc/nats/tls.key" },
+    monitorPort: 8222,
+  });
+}
+
+/** The public nkey of a seed. Throws a `TypeError` that repeats nothing of it when it is none. */
+export function nkeyOfSeed(seed: string): string {
+  try {
+    return nkeys.fromSeed(new TextEncoder().encode(seed.trim())).getPublicKey();
+  } catch {
+    throw new TypeError("bus.seed: not the seed of an nkey");
+  }
+}
+
+function user(): { seed: string; nkey: string } {
   const pair = nkeys.createUser();
-  const { publish, subscribe } = permissionsFor(role);
-  return {
-    seed: new TextDecoder().decode(pair.getSeed()),
-    nkey: pair.getPublicKey(),
-    permissions: { publish: publish.allow, subscribe: subscribe.allow },
-  };
+  return { seed: new TextDecoder().decode(pair.getSeed()), nkey: pair.getPublicKey() };
 }
 
 /** Secrets as the API takes them; the keys are in the text. */

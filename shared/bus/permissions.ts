@@ -1,6 +1,6 @@
 /** What each bus user may do. The server enforces it; readers are never trusted to behave. */
 import { BIND_FILTER, ENDPOINTS_FILTER, EPOCH_SUBJECT, keyToTokens, ROOT } from "./subjects.ts";
-import { SECRET_FILTER } from "./subjects.ts";
+import { SECRET_FILTER, TRUST_FILTER } from "./subjects.ts";
 
 /** Permissions of one user in the form of a nats-server configuration. */
 export interface UserPermissions {
@@ -42,7 +42,7 @@ function publishable(role: BusRole): string[] {
           `${ROOT}.snapshot.fleet.${fleet}.>`,
           `${ROOT}.snapshot.gateway.>`,
         ]),
-        ...readable("LGW_STATE", [ENDPOINTS_FILTER, BIND_FILTER]),
+        ...readable("LGW_STATE", [ENDPOINTS_FILTER, BIND_FILTER, TRUST_FILTER]),
         ...readable("LGW_SECRETS", [SECRET_FILTER]),
         "$JS.FC.>",
       ];
@@ -52,7 +52,7 @@ function publishable(role: BusRole): string[] {
         ...readable("LGW_CURRENT", [EPOCH_SUBJECT, `${ROOT}.snapshot.>`]),
         ...readable("LGW_HISTORY", [EPOCH_SUBJECT, `${ROOT}.snapshot.>`]),
         ...readable("LGW_PINS", [`${ROOT}.pin.>`]),
-        ...readable("LGW_STATE", [ENDPOINTS_FILTER, BIND_FILTER]),
+        ...readable("LGW_STATE", [ENDPOINTS_FILTER, BIND_FILTER, TRUST_FILTER]),
         ...readable("LGW_FLEET", [`${ROOT}.proxy.>`]),
         "$JS.FC.>",
       ];

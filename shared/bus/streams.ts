@@ -108,7 +108,7 @@ export function streamSettings(limits: StreamLimits = {}): StreamSettings[] {
     {
       ...base,
       name: "LGW_STATE",
-      subjects: [`${ROOT}.endpoints.>`, `${ROOT}.bind.>`, `${ROOT}.frontend.>`],
+      subjects: ["endpoints", "bind", "trust", "frontend"].map((kind) => `${ROOT}.${kind}.>`),
       max_bytes: stateBytes,
       max_msgs_per_subject: 1,
     },

@@ -11,6 +11,7 @@ export const EPOCH_SUBJECT = `${ROOT}.epoch`;
 /** Filters of the last-value consumers. */
 export const ENDPOINTS_FILTER = `${ROOT}.endpoints.>`;
 export const BIND_FILTER = `${ROOT}.bind.>`;
+export const TRUST_FILTER = `${ROOT}.trust.>`;
 export const SECRET_FILTER = `${ROOT}.secret.>`;
 export const SNAPSHOT_FILTER = `${ROOT}.snapshot.>`;
 
@@ -57,13 +58,14 @@ export function valueSubject(kind: LastValue["kind"], key: string): string {
 export function valueOfSubject(
   subject: string,
 ): { kind: LastValue["kind"]; key: string } | undefined {
-  const match = /^lgw\.v1\.(endpoints|bind|secret|frontend)\.(.+)$/.exec(subject);
+  const match = /^lgw\.v1\.(endpoints|bind|secret|trust|frontend)\.(.+)$/.exec(subject);
   if (match?.[2] === undefined) return undefined;
   const kind = match[1];
   switch (kind) {
     case "endpoints":
     case "bind":
     case "secret":
+    case "trust":
     case "frontend":
       return { kind, key: tokensToKey(match[2]) };
     default:

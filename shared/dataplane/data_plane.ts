@@ -4,7 +4,7 @@ import type { Clock } from "../lib/clock.ts";
 import { errorMessage } from "../lib/log.ts";
 import type { Logger, LogLevel } from "../lib/log.ts";
 import type { BindMap, EndpointSet } from "../snapshot/schema.ts";
-import type { OpenedCertificate, VerifiedSnapshot } from "./apply/types.ts";
+import type { OpenedCertificate, TrustedAuthorities, VerifiedSnapshot } from "./apply/types.ts";
 import type { DataPlaneHost } from "./host.ts";
 import type { AccessLog } from "./observe/access_log.ts";
 import { ProxyMetrics } from "./observe/metrics.ts";
@@ -29,6 +29,8 @@ import { NameResolver } from "./upstream/name_resolver.ts";
 import { systemLookup } from "./upstream/system_lookup.ts";
 import { Http1Client } from "./upstream/http1_client.ts";
 import { Http2Client } from "./upstream/http2_client.ts";
+import { TlsProfiles } from "./upstream/tls_profiles.ts";
+import { TrustBundles } from "./upstream/trust_bundles.ts";
 
 /** What a host decides. */
 export interface DataPlaneOptions {
@@ -59,6 +61,7 @@ export class DataPlane implements DataPlaneHost {
   readonly #options: DataPlaneOptions;
   readonly #deadlines: Deadlines;
   readonly #certificates = new CertificateStore();
+  readonly #trust = new TrustBundles();
   readonly #upstream: Http1Client;
   readonly #upstreamHttp2: Http2Client;
   readonly #names: NameResolver;
@@ -115,6 +118,11 @@ export class DataPlane implements DataPlaneHost {
       upstream: this.#upstream,
       upstreamHttp2: this.#upstreamHttp2,
       endpoints: this.#endpoints,
+      tls: new TlsProfiles({
+        trust: this.#trust,
+        certificates: this.#certificates,
+        observers: [this.#upstream, this.#upstreamHttp2],
+      }),
       stats,
       accessLog,
       tracer: options.tracer ?? null,
@@ -153,6 +161,8 @@ export class DataPlane implements DataPlaneHost {
       bindRetry: BIND_RETRY,
       watchEvery: limits.acceptWatchInterval,
       certificates: this.#certificates,
+      trust: this.#trust,
+      clock,
       deadlines,
       log,
       onHandshakeFailure: (reason) => stats.limitExceeded(`tls_${reason}`),
@@ -198,6 +208,14 @@ export class DataPlane implements DataPlaneHost {
     this.#certificates.delete(slot);
   }
 
+  setTrust(authorities: TrustedAuthorities): void {
+    this.#trust.set(authorities);
+  }
+
+  removeTrust(slot: string): void {
+    this.#trust.delete(slot);
+  }
+
   boundPorts(): number[] {
     return this.#listeners.bound().map(({ fleetPort }) => fleetPort);
   }
@@ -228,6 +246,7 @@ export class DataPlane implements DataPlaneHost {
       bound: this.#listeners.bound(),
       bindFailures: this.bindFailures(),
       certificates: this.#certificates.summaries(),
+      trust: Object.fromEntries(this.#trust.entries()),
       tables: this.#listeners.tables().map(dumpTable),
       endpoints: Object.fromEntries(this.#endpoints.entries()),
       ejected: dumpEjected(this.#endpoints),

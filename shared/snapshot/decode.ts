@@ -39,7 +39,13 @@ export function decodeResource(
       throw new RefusalError("requires", `${id} needs feature "${name}", unknown here`);
     }
   }
-  const kind = asOneOf(fields["kind"], `${id}.kind`, ["listener", "httproute", "cluster", "scope"]);
+  const kind = asOneOf(fields["kind"], `${id}.kind`, [
+    "listener",
+    "httproute",
+    "cluster",
+    "upstream",
+    "scope",
+  ]);
   if (!id.startsWith(`${kind}/`)) throw malformed(id, `id does not fit kind ${kind}`);
   switch (kind) {
     case "listener":
@@ -51,6 +57,11 @@ export function decodeResource(
     case "cluster":
       asText(fields["endpoints"], `${id}.endpoints`);
       asOneOf(fields["protocol"], `${id}.protocol`, ["http1", "h2c"]);
+      optional(fields, "tls", (v) => checkBackendTls(v, `${id}.tls`));
+      break;
+    case "upstream":
+      optional(fields, "clientCertificate", (v) => asText(v, `${id}.clientCertificate`));
+      optional(fields, "error", (v) => asText(v, `${id}.error`));
       break;
     case "scope":
       asText(fields["scope"], `${id}.scope`);
@@ -75,6 +86,30 @@ function checkListener(fields: Fields, id: string): void {
   optional(fields, "certificates", (v) => asTexts(v, `${id}.certificates`));
   optional(fields, "accessLog", (v) => asBoolean(v, `${id}.accessLog`));
   optional(fields, "maxBodyBytes", (v) => asInteger(v, `${id}.maxBodyBytes`, { min: 1 }));
+  optional(fields, "clientValidation", (v) => {
+    const validation = asObject(v, `${id}.clientValidation`);
+    checkTrust(validation["trust"], `${id}.clientValidation.trust`);
+    asOneOf(validation["mode"], `${id}.clientValidation.mode`, ["require", "request"]);
+  });
+}
+
+/** No slots at all would be taken for everybody's authorities, or for none. */
+function checkTrust(value: unknown, path: string): void {
+  if (asTexts(value, path).length === 0) throw malformed(path, "must not be empty");
+}
+
+function checkBackendTls(value: unknown, path: string): void {
+  const tls = asObject(value, path);
+  checkHost(tls["serverName"], `${path}.serverName`);
+  optional(tls, "trust", (v) => checkTrust(v, `${path}.trust`));
+  optional(tls, "subjectAltNames", (v) => {
+    const names = asList(v, `${path}.subjectAltNames`, (entry, at) => {
+      const name = asObject(entry, at);
+      asOneOf(name["type"], `${at}.type`, ["dns", "uri"]);
+      asText(name["value"], `${at}.value`);
+    });
+    if (names.length === 0) throw malformed(`${path}.subjectAltNames`, "must not be empty");
+  });
 }
 
 function checkRoute(fields: Fields, id: string): void {

@@ -83,6 +83,60 @@ Deno.test("decodeResource() refuses mirrors, CORS and retries that are not what 
   ) assertThrows(() => withRetry(retry), RefusalError);
 });
 
+Deno.test("decodeResource() refuses TLS settings that could be taken for less than they say", () => {
+  const cluster = (tls: unknown) =>
+    decodeResource(
+      "cluster/ns/a/443",
+      { kind: "cluster", endpoints: "ns/a/443", protocol: "http1", tls },
+      new Set(),
+    );
+  cluster({ serverName: "a.example.com" });
+  cluster({
+    serverName: "a.example.com",
+    trust: ["ca/ns/a"],
+    subjectAltNames: [{ type: "uri", value: "spiffe://a/b" }, { type: "dns", value: "*.a.b" }],
+  });
+  const bad = [
+    null,
+    {},
+    { serverName: "" },
+    { serverName: "a b" },
+    // Nobody, or everybody?
+    { serverName: "a", trust: [] },
+    { serverName: "a", trust: "ca/ns/a" },
+    { serverName: "a", subjectAltNames: [] },
+    { serverName: "a", subjectAltNames: [{ type: "ip", value: "10.0.0.1" }] },
+    { serverName: "a", subjectAltNames: [{ type: "dns", value: "" }] },
+  ];
+  for (const tls of bad) assertThrows(() => cluster(tls), RefusalError);
+
+  const listener = (clientValidation: unknown) =>
+    decodeResource("listener/ns/gw/a", {
+      kind: "listener",
+      name: "a",
+      port: 443,
+      protocol: "HTTPS",
+      hostname: "",
+      clientValidation,
+    }, new Set());
+  listener({ trust: ["ca/ns/a"], mode: "require" });
+  for (
+    const validation of [
+      {},
+      { trust: [], mode: "require" },
+      { trust: ["ca/ns/a"] },
+      { trust: ["ca/ns/a"], mode: "maybe" },
+    ]
+  ) assertThrows(() => listener(validation), RefusalError);
+
+  const upstream = (fields: object) =>
+    decodeResource("upstream/ns/gw", { kind: "upstream", ...fields }, new Set());
+  upstream({ clientCertificate: "cert/ns/a" });
+  upstream({ error: "RefNotPermitted" });
+  assertThrows(() => upstream({ clientCertificate: "" }), RefusalError);
+  assertThrows(() => upstream({ error: 1 }), RefusalError);
+});
+
 Deno.test("decodeResource() refuses what asks for a feature that the reader does not know", () => {
   const known = new Set<string>(SNAPSHOT_FEATURES);
   for (const feature of known) {

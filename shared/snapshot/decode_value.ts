@@ -26,6 +26,7 @@ export function decodeLastValue(value: unknown, path = "value"): LastValue {
     "endpoints",
     "bind",
     "secret",
+    "trust",
     "frontend",
   ]);
   switch (kind) {
@@ -48,6 +49,9 @@ export function decodeLastValue(value: unknown, path = "value"): LastValue {
       }
       break;
     }
+    case "trust":
+      asText(fields["certificates"], `${path}.certificates`);
+      break;
     case "frontend":
       asList(fields["addresses"], `${path}.addresses`, asText);
       asList(fields["ports"], `${path}.ports`, checkFrontendPort);

@@ -23,6 +23,7 @@ const GOOD: readonly LastValue[] = [
     sealedKey: "jwe",
     fingerprint: `sha256:${"0".repeat(64)}`,
   },
+  { kind: "trust", certificates: "pem" },
   {
     kind: "frontend",
     addresses: ["10.0.0.1", "fd00::1"],

@@ -5,7 +5,15 @@
  */
 
 /** Every name that this build understands. */
-export const SNAPSHOT_FEATURES = ["cors", "listenerTraffic", "mirror", "retry"] as const;
+export const SNAPSHOT_FEATURES = [
+  "backendTls",
+  "clientCertificate",
+  "clientValidation",
+  "cors",
+  "listenerTraffic",
+  "mirror",
+  "retry",
+] as const;
 
 /** One of {@linkcode SNAPSHOT_FEATURES}. */
 export type SnapshotFeature = typeof SNAPSHOT_FEATURES[number];

@@ -31,6 +31,11 @@ export function clusterId(
   return variant === undefined ? base : `${base}/${variant}`;
 }
 
+/** Id of what the connections of a Gateway to its backends share. */
+export function upstreamId(namespace: string, gateway: string): string {
+  return `upstream/${namespace}/${gateway}`;
+}
+
 /** Id of a scope in the catalogue. */
 export function scopeId(scope: string): string {
   return `scope/${scope}`;
@@ -47,6 +52,11 @@ export function endpointsKey(namespace: string, service: string, port: number): 
  */
 export function lightBackendKey(namespace: string, name: string): string {
   return `${namespace}/${name}.lightbackend/0`;
+}
+
+/** Slot of the authorities in a ConfigMap. */
+export function trustSlot(namespace: string, name: string): string {
+  return `ca/${namespace}/${name}`;
 }
 
 /** Slot of a certificate held in a Secret. */

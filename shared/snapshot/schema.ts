@@ -35,6 +35,16 @@ export interface ListenerResource extends ResourceBase {
   accessLog?: boolean;
   /** Bytes of a request body, below what the proxy is configured with; absent = no other bound. */
   maxBodyBytes?: number;
+  /** Clients have to show a certificate. HTTPS only; names `clientValidation` in `requires`. */
+  clientValidation?: ClientValidation;
+}
+
+/** What the listeners of one port ask of clients (FrontendTLSValidation). */
+export interface ClientValidation {
+  /** Trust slots (`ca/<ns>/<name>`) of the authorities, in the order of the references. Never empty. */
+  trust: string[];
+  /** `require` closes connections without a valid certificate; `request` lets everyone in. */
+  mode: "require" | "request";
 }
 
 /** One HTTPRoute with all its rules. Id: `httproute/<ns>/<name>`. */
@@ -194,7 +204,38 @@ export interface ClusterResource extends ResourceBase {
   kind: "cluster";
   /** Key of the endpoint set: `<ns>/<service>/<port>`. */
   endpoints: string;
+  /** `h2c` is HTTP/2: by prior knowledge in plaintext, by ALPN with `tls`. */
   protocol: "http1" | "h2c";
+  /** Absent = plaintext. Names `backendTls` in `requires`. */
+  tls?: BackendTls;
+}
+
+/** How connections to a backend are secured (BackendTLSPolicy). */
+export interface BackendTls {
+  /** Sent as SNI; also the name that the certificate must have, unless `subjectAltNames` says it. */
+  serverName: string;
+  /** One of them must be in the certificate; absent = `serverName`. Never empty. */
+  subjectAltNames?: SubjectAltName[];
+  /** Trust slots (`ca/<ns>/<name>`), never empty; absent = the authorities that everybody knows. */
+  trust?: string[];
+}
+
+export interface SubjectAltName {
+  type: "dns" | "uri";
+  /** A DNS name in lower case, whose first label may be `*`; or an absolute URI. */
+  value: string;
+}
+
+/**
+ * What all connections of a scope to its backends share. Id: `upstream/<gw-ns>/<gw>`; not there when
+ * there is nothing to say. Names `clientCertificate` in `requires`.
+ */
+export interface UpstreamResource extends ResourceBase {
+  kind: "upstream";
+  /** Secret slot (`cert/<ns>/<name>`) of the certificate that backends are shown over TLS. */
+  clientCertificate?: string;
+  /** Why there is none although one is asked for: then no backend is talked to over TLS. */
+  error?: string;
 }
 
 /** One scope that a fleet serves; resource of the catalogue `fleet/<name>`. Id: `scope/<scope>`. */
@@ -207,7 +248,12 @@ export interface ScopeResource extends ResourceBase {
   tombstone: boolean;
 }
 
-export type Resource = ListenerResource | HttpRouteResource | ClusterResource | ScopeResource;
+export type Resource =
+  | ListenerResource
+  | HttpRouteResource
+  | ClusterResource
+  | UpstreamResource
+  | ScopeResource;
 
 /** Resource id → resource: the content of one snapshot. */
 export type Resources = ReadonlyMap<string, Resource>;
@@ -263,6 +309,16 @@ export interface SealedSecret {
 }
 
 /**
+ * Certificates of authorities, from a ConfigMap, under `lgw.v1.trust.<…>`; key `ca/<ns>/<name>`.
+ * Outside of versions like other certificates: a rollback never trusts an authority again.
+ */
+export interface TrustBundle {
+  kind: "trust";
+  /** PEM, one certificate after the other; at least one. */
+  certificates: string;
+}
+
+/**
  * What clients of a mesh dial: the addresses of a Service, per Service `<ns>/<service>`, under
  * `lgw.v1.frontend.<ns>.<service>`. Part of the wire format; a proxy of Gateways does not read it.
  */
@@ -274,4 +330,4 @@ export interface MeshFrontend {
   ports: { port: number; name?: string; appProtocol?: string }[];
 }
 
-export type LastValue = EndpointSet | BindMap | SealedSecret | MeshFrontend;
+export type LastValue = EndpointSet | BindMap | SealedSecret | TrustBundle | MeshFrontend;

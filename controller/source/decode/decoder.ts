@@ -154,25 +154,6 @@ export function stringMap(value: unknown, at: At): Record<string, string> | Fail
   return failed ? FAIL : Object.fromEntries(out);
 }
 
-/** Anything that JSON can hold, nulls left out. */
-export function anyJson(value: unknown, at: At): JsonValue | Fail {
-  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") {
-    return value;
-  }
-  if (Array.isArray(value)) return list(anyJson)(value, at);
-  const record = asRecord(value);
-  if (record === undefined) return fail(at, `must be JSON, not ${describe(value)}`);
-  const out: [string, JsonValue][] = [];
-  for (const [key, entry] of Object.entries(record)) {
-    if (entry === null) continue;
-    const decoded = anyJson(entry, below(at, key));
-    if (decoded === FAIL) return FAIL;
-    out.push([key, decoded]);
-  }
-  return Object.fromEntries(out);
-}
-type JsonValue = string | number | boolean | JsonValue[] | { [key: string]: JsonValue };
-
 /** One member of an object. */
 export interface Field<T> {
   decode: Decoder<T>;

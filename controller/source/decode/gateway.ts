@@ -14,8 +14,8 @@ import type {
   RouteNamespaces,
   SecretRef,
 } from "../../model/objects.ts";
+import type { CaRef, FrontendTls, FrontendValidation } from "../../model/tls_objects.ts";
 import {
-  anyJson,
   defaulted,
   integer,
   list,
@@ -60,14 +60,16 @@ const allowedRoutes = object<GatewayListener["allowedRoutes"]>({
   kinds: optional(list(object<RouteGroupKind>({ group: required(text), kind: required(text) }))),
 });
 
+const secretRef = object<SecretRef>({
+  group: required(text),
+  kind: required(text),
+  name: required(text),
+  namespace: optional(text),
+});
+
 const tls = object<ListenerTls>({
   mode: required(oneOf("Terminate", "Passthrough")),
-  certificateRefs: optional(list(object<SecretRef>({
-    group: required(text),
-    kind: required(text),
-    name: required(text),
-    namespace: optional(text),
-  }))),
+  certificateRefs: optional(list(secretRef)),
   options: optional(stringMap),
 });
 
@@ -78,6 +80,26 @@ const listener = object<GatewayListener>({
   hostname: optional(format.hostname),
   tls: optional(tls),
   allowedRoutes: required(allowedRoutes),
+});
+
+const clientValidation = object<FrontendTls["default"]>({
+  validation: optional(object<FrontendValidation>({
+    caCertificateRefs: required(list(object<CaRef>({
+      group: required(text),
+      kind: required(text),
+      name: required(text),
+      namespace: optional(text),
+    }))),
+    mode: required(oneOf("AllowValidOnly", "AllowInsecureFallback")),
+  })),
+});
+
+const frontendTls = object<FrontendTls>({
+  default: required(clientValidation),
+  perPort: optional(list(object<NonNullable<FrontendTls["perPort"]>[number]>({
+    port: required(integer(1, 65535)),
+    tls: required(clientValidation),
+  }))),
 });
 
 export const gatewaySpec = object<Gateway["spec"]>({
@@ -96,8 +118,10 @@ export const gatewaySpec = object<Gateway["spec"]>({
   ),
   tls: optional(
     object<NonNullable<Gateway["spec"]["tls"]>>({
-      frontend: optional(anyJson),
-      backend: optional(anyJson),
+      frontend: optional(frontendTls),
+      backend: optional(object<{ clientCertificateRef?: SecretRef }>({
+        clientCertificateRef: optional(secretRef),
+      })),
     }),
   ),
   allowedListeners: optional(

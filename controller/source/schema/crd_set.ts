@@ -1,4 +1,7 @@
 /** The custom resources that are served, by kind and version, each made ready when first needed. */
+import backendTlsPolicies from "./crds/gateway.networking.k8s.io_backendtlspolicies.json" with {
+  type: "json",
+};
 import gatewayClasses from "./crds/gateway.networking.k8s.io_gatewayclasses.json" with {
   type: "json",
 };
@@ -21,6 +24,7 @@ import { type JsonSchema, schemaOf } from "./json_schema.ts";
 import { validate } from "./validate.ts";
 
 const DEFINITIONS: readonly unknown[] = [
+  backendTlsPolicies,
   gatewayClasses,
   gateways,
   httpRoutes,

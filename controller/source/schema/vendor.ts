@@ -10,7 +10,14 @@
 import { parse } from "@std/yaml";
 import { asRecord } from "../decode/decoder.ts";
 
-const KINDS = ["gatewayclasses", "gateways", "httproutes", "listenersets", "referencegrants"];
+const KINDS = [
+  "backendtlspolicies",
+  "gatewayclasses",
+  "gateways",
+  "httproutes",
+  "listenersets",
+  "referencegrants",
+];
 const GROUP = "gateway.networking.k8s.io";
 
 /** The schema without descriptions. A property that is called `description` stays. */

@@ -1,6 +1,11 @@
 /** A data plane for tests: remembers what it is given. */
 import type { BindMap, EndpointSet } from "../../snapshot/schema.ts";
-import type { ApplyTarget, OpenedCertificate, VerifiedSnapshot } from "./types.ts";
+import type {
+  ApplyTarget,
+  OpenedCertificate,
+  TrustedAuthorities,
+  VerifiedSnapshot,
+} from "./types.ts";
 
 export class RecordingTarget implements ApplyTarget {
   readonly snapshots = new Map<string, VerifiedSnapshot>();
@@ -9,6 +14,7 @@ export class RecordingTarget implements ApplyTarget {
   readonly endpoints = new Map<string, EndpointSet>();
   readonly binds = new Map<string, BindMap>();
   readonly certificates = new Map<string, OpenedCertificate>();
+  readonly trust = new Map<string, TrustedAuthorities>();
   /** What {@linkcode RecordingTarget.prepare} throws, when set. */
   problem = "";
   isComplete = true;
@@ -39,6 +45,12 @@ export class RecordingTarget implements ApplyTarget {
   }
   removeCertificate(slot: string): void {
     this.certificates.delete(slot);
+  }
+  setTrust(authorities: TrustedAuthorities): void {
+    this.trust.set(authorities.slot, authorities);
+  }
+  removeTrust(slot: string): void {
+    this.trust.delete(slot);
   }
   bindFailures() {
     return [];

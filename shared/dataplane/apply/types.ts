@@ -25,6 +25,13 @@ export interface OpenedCertificate {
   fingerprint: string;
 }
 
+/** Certificates of authorities that clients or backends are checked against. */
+export interface TrustedAuthorities {
+  slot: string;
+  /** PEM, one certificate after the other. */
+  certificates: string;
+}
+
 /** Puts what was prepared in force. */
 export type Swap = () => void | Promise<void>;
 
@@ -45,10 +52,13 @@ export interface ApplyTarget {
   setCertificate(certificate: OpenedCertificate): void;
   /** No listener refers to the slot any more. */
   removeCertificate(slot: string): void;
+  setTrust(authorities: TrustedAuthorities): void;
+  /** Nothing refers to the slot any more. */
+  removeTrust(slot: string): void;
   /** Fleet ports that could not be bound, for the heartbeat. */
   bindFailures(): { scope: string; port: number; fleetPort: number; error: string }[];
   /** Fleet ports that accept connections, for the heartbeat. */
   boundPorts(): number[];
-  /** True when every applied scope has its sockets bound and the keys of its TLS slots. */
+  /** True when every applied scope has its sockets bound and all that its TLS needs. */
   complete(): boolean;
 }

@@ -3,6 +3,7 @@ import {
   BIND_FILTER,
   ENDPOINTS_FILTER,
   SECRET_FILTER,
+  TRUST_FILTER,
   valueOfSubject,
   valueSubject,
 } from "../../bus/subjects.ts";
@@ -69,6 +70,7 @@ export class ValueStore {
     const sources = [
       ["LGW_STATE", ENDPOINTS_FILTER],
       ["LGW_STATE", BIND_FILTER],
+      ["LGW_STATE", TRUST_FILTER],
       ["LGW_SECRETS", SECRET_FILTER],
     ] as const;
     this.#consumptions = sources.map(([stream, filter]) =>
@@ -150,6 +152,9 @@ export class ValueStore {
     try {
       if (value.kind === "endpoints") target.setEndpoints(key, value);
       else if (value.kind === "bind") await target.setBinds(key, value);
+      else if (value.kind === "trust") {
+        target.setTrust({ slot: key, certificates: value.certificates });
+      }
     } catch (error) {
       throw new RefusalError("compile", `${key}: ${errorMessage(error)}`);
     }
@@ -261,6 +266,7 @@ export class ValueStore {
       const name = valueOfSubject(subject);
       if (name?.kind === "endpoints") target.removeEndpoints(name.key);
       else if (name?.kind === "secret") target.removeCertificate(name.key);
+      else if (name?.kind === "trust") target.removeTrust(name.key);
     }
   }
 
@@ -270,16 +276,28 @@ export class ValueStore {
   }
 }
 
-/** Subjects of the endpoint sets and certificates that (changed) resources refer to. */
+/** Subjects of the values that (changed) resources refer to; a bind map is its scope's own. */
 function* referredSubjects(
   resources: Resources,
   changed: ReadonlySet<string> | undefined,
 ): Generator<string> {
   for (const id of changed ?? resources.keys()) {
     const resource = resources.get(id);
-    if (resource?.kind === "cluster") yield valueSubject("endpoints", resource.endpoints);
-    else if (resource?.kind === "listener") {
-      for (const slot of resource.certificates ?? []) yield valueSubject("secret", slot);
+    switch (resource?.kind) {
+      case "cluster":
+        yield valueSubject("endpoints", resource.endpoints);
+        for (const slot of resource.tls?.trust ?? []) yield valueSubject("trust", slot);
+        break;
+      case "listener":
+        for (const slot of resource.certificates ?? []) yield valueSubject("secret", slot);
+        for (const slot of resource.clientValidation?.trust ?? []) {
+          yield valueSubject("trust", slot);
+        }
+        break;
+      case "upstream":
+        if (resource.clientCertificate !== undefined) {
+          yield valueSubject("secret", resource.clientCertificate);
+        }
     }
   }
 }

@@ -68,6 +68,8 @@ export async function sendElsewhere(
  */
 export function lossReason(error: unknown, request: UpstreamRequest): LossReason | null {
   if (!(error instanceof UpstreamError)) return null;
+  // What is missing here is missing for every endpoint.
+  if (error.kind === "tls_incomplete") return null;
   // A streamed body is untouched as long as there was no connection to send it on.
   if (error.kind === "connect" || error.kind === "connect_timeout") return "connect";
   const { body, method, upgrade } = request;

@@ -32,6 +32,9 @@ export const FAILURES = {
   upstream_overflow: { status: 503, text: "too many requests to the endpoint" },
   upstream_connect: { status: 503, text: "the endpoint refused the connection" },
   upstream_connect_timeout: { status: 504, text: "no connection to the endpoint in time" },
+  upstream_tls_handshake: { status: 502, text: "no secure connection to the endpoint" },
+  upstream_tls_identity: { status: 502, text: "the endpoint is not who it should be" },
+  upstream_tls_incomplete: { status: 503, text: "what secures the connection is not here yet" },
   upstream_reset: { status: 502, text: "the endpoint closed the connection" },
   upstream_protocol: { status: 502, text: "the endpoint's answer is not valid HTTP" },
   upstream_timeout: { status: 504, text: "the endpoint did not answer in time" },
@@ -85,6 +88,12 @@ function upstreamCause(error: UpstreamError): FailureCause {
       return "upstream_connect_timeout";
     case "overflow":
       return "upstream_overflow";
+    case "tls_handshake":
+      return "upstream_tls_handshake";
+    case "tls_identity":
+      return "upstream_tls_identity";
+    case "tls_incomplete":
+      return "upstream_tls_incomplete";
     case "reset":
       return "upstream_reset";
     case "protocol":

@@ -1,4 +1,5 @@
 /** Sends a request to one endpoint, within the route's timeouts. */
+import { UpstreamError } from "../upstream/errors.ts";
 import type { UpstreamRequest, UpstreamResponse } from "../upstream/exchange.ts";
 import type { Place } from "../upstream/place.ts";
 import type { RequestHead } from "../upstream/request_head.ts";
@@ -84,8 +85,11 @@ async function attempt(
   record.upstream = `${place.address}:${place.port}`;
   if (record.span !== null) noteUpstream(record.span, place);
   const { epoch } = place;
-  const h2c = options.backend.backend.protocol === "h2c";
-  const exchange = (h2c ? core.upstreamHttp2 : core.upstream).exchange(place, request);
+  const { protocol, tls } = options.backend.backend;
+  const profile = tls === null ? null : core.tls.get(tls);
+  if (profile === undefined) throw incomplete();
+  const client = protocol === "h2c" ? core.upstreamHttp2 : core.upstream;
+  const exchange = client.exchange(place, request, profile);
   record.exchange = exchange;
   const { backendRequestTimeout } = options.plan.rule;
   if (backendRequestTimeout > 0) {
@@ -99,6 +103,13 @@ async function attempt(
     place.report(verdictOfError(error), epoch);
     throw error;
   }
+}
+
+/** Never plaintext instead, and never unverified. */
+function incomplete(): UpstreamError {
+  return new UpstreamError("tls_incomplete", "authorities or own certificate are not here", {
+    unprocessed: true,
+  });
 }
 
 /** The lower of two bounds; 0 = none. */

@@ -7,6 +7,7 @@ import type { Candidate, Decision, PortTable } from "../table/types.ts";
 import type { EndpointRegistry } from "../upstream/endpoints.ts";
 import type { Http1Client } from "../upstream/http1_client.ts";
 import type { Http2Client } from "../upstream/http2_client.ts";
+import type { TlsProfiles } from "../upstream/tls_profiles.ts";
 import { failureCause, RequestFailure } from "./failures.ts";
 import { corsRequest } from "./filters/cors.ts";
 import type { CorsPolicy } from "./filters/cors.ts";
@@ -30,8 +31,10 @@ import type { RequestHead } from "../upstream/request_head.ts";
 /** What the request core works with. */
 export interface RequestCore {
   upstream: Http1Client;
-  /** For backends that speak HTTP/2 with prior knowledge. */
+  /** For backends that speak HTTP/2. */
   upstreamHttp2: Http2Client;
+  /** How backends are talked to over TLS. */
+  tls: Pick<TlsProfiles, "get">;
   endpoints: EndpointRegistry;
   stats: RequestStats;
   /** Null: no access log. */

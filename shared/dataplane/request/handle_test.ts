@@ -92,6 +92,43 @@ Deno.test("createRequestHandler() answers 421 for a host of another listener tha
   });
 });
 
+Deno.test("createRequestHandler() answers each pair of SNI and Host as GEP-3567 has it", async () => {
+  // The listeners of the suite's HTTPRouteHTTPSListenerDetectMisdirectedRequests.
+  const options = {
+    rules: [{}],
+    listenerHostname: "",
+    hostnames: ["example.org", "second-example.org", "*.wildcard.org"],
+    listeners: {
+      second: "second-example.org",
+      wildcard: "*.wildcard.org",
+      fourth: "fourth-example.wildcard.org",
+    },
+  };
+  const cases: [sni: string, host: string, status: number][] = [
+    ["example.org", "example.org", 200],
+    ["example.org", "second-example.org", 421],
+    ["example.org", "unknown-example.org", 404],
+    ["second-example.org", "second-example.org", 200],
+    ["second-example.org", "example.org", 421],
+    ["second-example.org", "unknown-example.org", 421],
+    ["third-example.wildcard.org", "third-example.wildcard.org", 200],
+    ["third-example.wildcard.org", "fith-example.wildcard.org", 200],
+    ["third-example.wildcard.org", "fourth-example.wildcard.org", 421],
+    ["third-example.wildcard.org", "second-example.org", 421],
+    ["third-example.wildcard.org", "unknown-example.org", 421],
+    ["fourth-example.wildcard.org", "fourth-example.wildcard.org", 200],
+    ["fourth-example.wildcard.org", "fith-example.wildcard.org", 421],
+    ["unknown-example.org", "example.org", 200],
+    ["unknown-example.org", "unknown-example.org", 404],
+  ];
+  await withCore(options, async (core) => {
+    for (const [sni, authority, status] of cases) {
+      const answer = await core.ask({ scheme: "https", sni, authority });
+      assertEquals(answer.status, status, `${sni} ${authority}`);
+    }
+  });
+});
+
 Deno.test("createRequestHandler() maps each failure of an endpoint to its status", async () => {
   const cases: [(answer: string | null) => Promise<number>, string | null, number][] = [];
   const via = async (answer: string | null) => {

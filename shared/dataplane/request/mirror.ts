@@ -31,7 +31,7 @@ const DRAIN_BYTES = 256 * 1024;
 
 type Core = Pick<
   RequestCore,
-  "endpoints" | "limits" | "random" | "stats" | "upstream" | "upstreamHttp2"
+  "endpoints" | "limits" | "random" | "stats" | "tls" | "upstream" | "upstreamHttp2"
 >;
 
 /** The mirrors of one request core. */
@@ -75,16 +75,17 @@ export class Mirrors {
     head: RequestHead,
     body: Uint8Array | MirrorBody | null,
   ): Promise<void> {
-    const { endpoints, limits, upstream, upstreamHttp2 } = this.#core;
+    const { endpoints, limits, tls, upstream, upstreamHttp2 } = this.#core;
     const endpoint = endpoints.pick(mirror.endpoints);
-    if (endpoint === undefined) {
+    const profile = mirror.tls === null ? null : tls.get(mirror.tls);
+    if (endpoint === undefined || profile === undefined) {
       if (body instanceof MirrorBody) body.cancel();
-      return this.#count("no_endpoints");
+      return this.#count(endpoint === undefined ? "no_endpoints" : "failed");
     }
     this.#running++;
     const client = mirror.protocol === "h2c" ? upstreamHttp2 : upstream;
     const { epoch } = endpoint;
-    const exchange = client.exchange(endpoint, { ...head, body });
+    const exchange = client.exchange(endpoint, { ...head, body }, profile);
     const deadline = new Deadline(() =>
       exchange.abort(new UpstreamError("timeout", "the mirror took too long"))
     );

@@ -1,5 +1,6 @@
 /** For tests: a request core over one compiled table, with requests made by hand. */
 import type {
+  BackendTls,
   HttpBackend,
   HttpFilter,
   HttpRule,
@@ -16,6 +17,9 @@ import type { RouteTable } from "../table/types.ts";
 import { EndpointRegistry } from "../upstream/endpoints.ts";
 import { Http1Client } from "../upstream/http1_client.ts";
 import { Http2Client } from "../upstream/http2_client.ts";
+import { TlsProfiles } from "../upstream/tls_profiles.ts";
+import { TrustBundles } from "../upstream/trust_bundles.ts";
+import { CertificateStore } from "../serve/tls_contexts.ts";
 import { answeringOrigin, type Origin } from "../upstream/testing_origin.ts";
 import { createRequestHandler } from "./handle.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
@@ -39,6 +43,10 @@ export interface CoreOptions {
   backends?: Record<string, number | null>;
   /** What the backends speak. */
   protocol?: "http1" | "h2c";
+  /** How the backends are talked to over TLS; absent = plaintext. */
+  tls?: BackendTls;
+  /** Secret slot of the Gateway's own certificate. */
+  clientCertificate?: string;
   hostnames?: string[];
   listenerHostname?: string;
   /** What listener `http` says of its traffic. */
@@ -68,6 +76,8 @@ export interface TestCore {
   readonly handler: RequestHandler;
   readonly client: Http1Client;
   readonly endpoints: EndpointRegistry;
+  readonly trust: TrustBundles;
+  readonly certificates: CertificateStore;
   readonly stats: RequestStats;
   readonly limits: Limits;
   /** Lines of the access log. */
@@ -147,13 +157,23 @@ export function testCore(options: CoreOptions): TestCore {
   for (const [name, at] of Object.entries(options.backends ?? {})) {
     const key = `d/${name}/80`;
     const protocol = options.protocol ?? "http1";
-    resources.set(`cluster/${key}`, { kind: "cluster", endpoints: key, protocol });
+    const { tls } = options;
+    resources.set(`cluster/${key}`, {
+      kind: "cluster",
+      endpoints: key,
+      protocol,
+      ...(tls === undefined ? {} : { tls }),
+    });
     endpoints.setEndpoints(key, {
       kind: "endpoints",
       endpoints: at === null
         ? []
         : [{ address: "127.0.0.1", port: at, ready: true, serving: true, terminating: false }],
     });
+  }
+  if (options.clientCertificate !== undefined) {
+    const { clientCertificate } = options;
+    resources.set("upstream/d/g", { kind: "upstream", clientCertificate });
   }
   resources.set("httproute/d/r", {
     kind: "httproute",
@@ -169,6 +189,8 @@ export function testCore(options: CoreOptions): TestCore {
   });
   const table = compileTable({ scope: SCOPE, version: 7, digest: "sha256:x", resources });
   const stats = new RequestStats();
+  const trust = new TrustBundles();
+  const certificates = new CertificateStore();
   const lines: string[] = [];
   const accessLog = new AccessLog({
     sink: {
@@ -182,6 +204,7 @@ export function testCore(options: CoreOptions): TestCore {
     upstream: client,
     upstreamHttp2: http2,
     endpoints,
+    tls: new TlsProfiles({ trust, certificates, observers: [client, http2] }),
     stats,
     accessLog,
     tracer: options.tracer ?? null,
@@ -194,6 +217,8 @@ export function testCore(options: CoreOptions): TestCore {
     handler,
     client,
     endpoints,
+    trust,
+    certificates,
     stats,
     limits,
     async log() {

@@ -5,10 +5,11 @@
  */
 import type { BindMap } from "../../snapshot/schema.ts";
 import type { InboundConnection } from "../request/types.ts";
-import type { PortTable, RouteTable } from "../table/types.ts";
+import type { RouteTable } from "../table/types.ts";
 import type { HandshakeFailure } from "./tls_server.ts";
 import type { ByteStream } from "./byte_stream.ts";
 import { backoff } from "../../lib/backoff.ts";
+import type { Clock } from "../../lib/clock.ts";
 import type { BackoffOptions } from "../../lib/backoff.ts";
 import { errorMessage } from "../../lib/log.ts";
 import type { Logger } from "../../lib/log.ts";
@@ -17,10 +18,12 @@ import { AcceptWatchdog } from "./accept_watchdog.ts";
 import { firstProtocol } from "./preface.ts";
 import { bindTcp } from "./tcp_server.ts";
 import { TcpStream } from "./tcp_stream.ts";
+import { askForCertificates, TlsAdmission } from "./tls_admission.ts";
 import { listenTls } from "./tls_server.ts";
-import type { BoundSocket } from "./tls_server.ts";
+import type { BoundSocket, BoundTls } from "./tls_server.ts";
 import type { CertificateStore } from "./tls_contexts.ts";
 import type { Deadlines } from "../upstream/deadlines.ts";
+import type { TrustBundles } from "../upstream/trust_bundles.ts";
 
 /** What speaks on an accepted connection, plaintext or TLS. */
 export type Engine = (stream: ByteStream, info: InboundConnection) => OpenConnection;
@@ -48,6 +51,8 @@ export interface ListenersOptions {
   /** Between tries to bind what could not be bound. */
   bindRetry: BackoffOptions;
   certificates: CertificateStore;
+  trust: TrustBundles;
+  clock: Pick<Clock, "now">;
   deadlines: Deadlines;
   engines: Engines;
   log: Logger;
@@ -78,7 +83,7 @@ interface ScopeState {
 interface PortSocket {
   readonly fleetPort: number;
   readonly protocol: "HTTP" | "HTTPS";
-  bound: BoundSocket | undefined;
+  bound: BoundSocket | BoundTls | undefined;
   /** Connections accepted, those refused included. */
   accepted: number;
   error: string;
@@ -90,10 +95,12 @@ export class Listeners {
   #retry: ReturnType<typeof setTimeout> | undefined;
   #retries = 0;
   #closed = false;
+  readonly #admission: TlsAdmission;
   readonly #watchdog: AcceptWatchdog<PortSocket> | undefined;
 
   constructor(options: ListenersOptions) {
     this.#options = options;
+    this.#admission = new TlsAdmission(options);
     const { bindAddress: address, watchEvery, reusePort } = options;
     // What is sent to a port that others share may be accepted by any of them.
     if (reusePort === true || watchEvery === 0) return;
@@ -112,6 +119,7 @@ export class Listeners {
   setTable(table: RouteTable): Promise<void> {
     const state = this.#state(table.scope);
     state.table = table;
+    for (const [port, { bound }] of state.sockets) askForCertificates(bound, table.ports.get(port));
     return this.#reconcile(state);
   }
 
@@ -169,7 +177,7 @@ export class Listeners {
       for (const port of table.ports.keys()) {
         if (sockets.get(port)?.bound === undefined) return false;
       }
-      for (const slot of table.slots) if (!this.#options.certificates.has(slot)) return false;
+      if (!this.#admission.complete(table)) return false;
     }
     return true;
   }
@@ -242,6 +250,7 @@ export class Listeners {
       socket.bound = socket.protocol === "HTTP"
         ? this.#bindPlain(state, port, socket)
         : await this.#bindTls(state, port, socket);
+      askForCertificates(socket.bound, state.table?.ports.get(port));
       log.info("listener_bound", { ...where, address: hostname });
     } catch (error) {
       socket.error = errorMessage(error);
@@ -306,9 +315,8 @@ export class Listeners {
     });
   }
 
-  #bindTls(state: ScopeState, port: number, socket: PortSocket): Promise<BoundSocket> {
-    const { certificates, deadlines, handshakeTimeout, onHandshakeFailure, log, connections } =
-      this.#options;
+  #bindTls(state: ScopeState, port: number, socket: PortSocket): Promise<BoundTls> {
+    const { deadlines, handshakeTimeout, onHandshakeFailure, log, connections } = this.#options;
     return listenTls({
       reusePort: this.#options.reusePort ?? false,
       hostname: this.#options.bindAddress,
@@ -325,11 +333,10 @@ export class Listeners {
       onHandshaking: (change) => connections.handshakes(change),
       onError: (error) =>
         log.error("listener_failed", { scope: state.scope, port, error: error.message }),
-      certificateFor: (serverName) => {
-        const table = state.table?.ports.get(port);
-        const listener = table === undefined ? undefined : listenerForName(table, serverName);
-        return listener && certificates.choose(listener.certificates, serverName);
-      },
+      certificateFor: (serverName) =>
+        this.#admission.contextFor(state.table?.ports.get(port), serverName),
+      admitsClient: (serverName, show) =>
+        this.#admission.admits(state.table?.ports.get(port), serverName, show),
       onConnection: (connection) => {
         const { stream, protocol, remoteAddress, remotePort, sni } = connection;
         const info = this.#info(state, port, { scheme: "https", remoteAddress, remotePort, sni });
@@ -387,10 +394,4 @@ export class Listeners {
       snapshotVersion: () => state.table?.version ?? 0,
     };
   }
-}
-
-/** Without a server name the least specific listener answers: the one meant for every host. */
-function listenerForName(table: PortTable, serverName: string) {
-  if (serverName !== "") return table.listenerFor(serverName);
-  return table.listenerFor("") ?? table.listeners.at(-1);
 }

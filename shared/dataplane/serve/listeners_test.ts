@@ -6,6 +6,7 @@ import type { Resource } from "../../snapshot/schema.ts";
 import { compileTable } from "../table/compile.ts";
 import type { RouteTable } from "../table/types.ts";
 import { Deadlines } from "../upstream/deadlines.ts";
+import { TrustBundles } from "../upstream/trust_bundles.ts";
 import type { InboundConnection } from "../request/types.ts";
 import type { ByteStream } from "./byte_stream.ts";
 import { Listeners } from "./listeners.ts";
@@ -85,6 +86,8 @@ async function withListeners(
     handshakeTimeout: options.handshakeTimeout ?? 5_000,
     bindRetry: { initial: 5, max: 20 },
     certificates,
+    trust: new TrustBundles(),
+    clock: systemClock,
     deadlines,
     log: silentLogger,
     onHandshakeFailure: () => {},

@@ -4,13 +4,19 @@
  */
 import { createServer } from "node:tls";
 import type { SecureContext, TLSSocket } from "node:tls";
+import type { ShownCertificate } from "./client_certificates.ts";
 import type { Socket } from "node:net";
 import { Deadline } from "../upstream/deadlines.ts";
 import type { Deadlines } from "../upstream/deadlines.ts";
 import { TlsStream } from "./tls_stream.ts";
 
 /** Why a connection did not become a TLS connection. */
-export type HandshakeFailure = "no_certificate" | "timeout" | "protocol" | "closed";
+export type HandshakeFailure =
+  | "no_certificate"
+  | "client_certificate"
+  | "timeout"
+  | "protocol"
+  | "closed";
 
 /** An established connection. */
 export interface TlsConnection {
@@ -31,6 +37,11 @@ export interface TlsServerOptions {
   reusePort?: boolean;
   /** The certificate for a server name; undefined closes the handshake. */
   certificateFor: (serverName: string) => SecureContext | undefined;
+  /**
+   * May the client stay, with what it showed? Asked after every handshake, before a byte is read.
+   * Without it clients are never asked for a certificate.
+   */
+  admitsClient?: (serverName: string, show: () => ShownCertificate) => boolean;
   onConnection: (connection: TlsConnection) => void;
   onHandshakeFailure: (reason: HandshakeFailure) => void;
   /** Milliseconds from accept to the end of the handshake. */
@@ -42,6 +53,12 @@ export interface TlsServerOptions {
   onHandshaking?: (change: 1 | -1) => void;
   /** The socket failed after it was bound. */
   onError?: (error: Error) => void;
+}
+
+/** A bound socket of TLS. */
+export interface BoundTls extends BoundSocket {
+  /** Whether clients are asked for a certificate from now on; they are not, at first. */
+  askForCertificates(ask: boolean): void;
 }
 
 /** A bound socket. */
@@ -56,10 +73,13 @@ const NO_CERTIFICATE = "no certificate for the server name";
 const HUNG_UP = "socket hang up";
 
 /** Binds and accepts. Rejects when the address cannot be bound. */
-export function listenTls(options: TlsServerOptions): Promise<BoundSocket> {
+export function listenTls(options: TlsServerOptions): Promise<BoundTls> {
   const server = createServer({
     ALPNProtocols: ["h2", "http/1.1", "http/1.0"],
     minVersion: "TLSv1.2",
+    // Judged by `admitsClient`: the platform takes a resumed session for verified.
+    requestCert: false,
+    rejectUnauthorized: false,
     // A client that closes its side has gone: an end of a request that nobody waits for any more
     // looks the same, and must free what it holds at once.
     allowHalfOpen: false,
@@ -114,6 +134,13 @@ export function listenTls(options: TlsServerOptions): Promise<BoundSocket> {
   });
   server.on("secureConnection", (socket: TLSSocket) => {
     settle(peerKey(socket));
+    const { admitsClient } = options;
+    if (admitsClient !== undefined && !admitsClient(serverName(socket), () => shownBy(socket))) {
+      // What fails on it from here on has nobody to hear it.
+      socket.on("error", () => {});
+      socket.destroy();
+      return options.onHandshakeFailure("client_certificate");
+    }
     options.onConnection({
       stream: new TlsStream(socket),
       protocol: socket.alpnProtocol === "h2" ? "h2" : "http/1.1",
@@ -133,6 +160,8 @@ export function listenTls(options: TlsServerOptions): Promise<BoundSocket> {
       const bound = server.address();
       resolve({
         port: typeof bound === "object" && bound !== null ? bound.port : port,
+        // Read by the server for each connection that it accepts.
+        askForCertificates: (ask) => void Object.assign(server, { requestCert: ask }),
         close: () => {
           // Its callback waits for every connection to end; the socket itself closes at once.
           server.close();
@@ -141,6 +170,16 @@ export function listenTls(options: TlsServerOptions): Promise<BoundSocket> {
       });
     });
   });
+}
+
+function shownBy(socket: TLSSocket): ShownCertificate {
+  // Without a certificate the object is empty, whatever its type says.
+  const raw: unknown = socket.getPeerCertificate().raw;
+  return {
+    certificate: raw instanceof Uint8Array ? raw : undefined,
+    authorized: socket.authorized,
+    resumed: socket.isSessionReused(),
+  };
 }
 
 function peerKey(socket: Socket): string {

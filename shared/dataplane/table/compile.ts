@@ -1,8 +1,9 @@
-import type { ListenerResource, Resources } from "../../snapshot/schema.ts";
+import { upstreamId } from "../../snapshot/ids.ts";
+import type { ListenerResource, Resource, Resources } from "../../snapshot/schema.ts";
 import { LayeredMap } from "./layered_map.ts";
 import { CompiledPort, compilePorts } from "./ports.ts";
 import { candidatesOf, compileRoute, refersTo } from "./routes.ts";
-import type { CompiledRoute } from "./routes.ts";
+import type { CompiledRoute, RouteContext } from "./routes.ts";
 import { TableError } from "./table_error.ts";
 import type { Candidate, RouteTable, TableListener } from "./types.ts";
 
@@ -27,16 +28,19 @@ class CompiledTable implements RouteTable {
     readonly parts: {
       readonly listeners: ReadonlyMap<string, TableListener>;
       readonly routes: LayeredMap<CompiledRoute>;
+      readonly slots: NamedSlots;
     },
   ) {
     this.scope = scope;
     this.version = version;
     this.digest = digest;
     this.resources = resources;
-    this.slots = new Set([...parts.listeners.values()].flatMap(({ certificates }) => certificates));
+    this.slots = parts.slots.certificates;
+    this.trust = parts.slots.trust;
   }
   readonly resources: Resources;
   readonly slots: ReadonlySet<string>;
+  readonly trust: ReadonlySet<string>;
 }
 
 /**
@@ -50,19 +54,55 @@ export function compileTable(input: TableInput, previous?: RouteTable): RouteTab
   const { changed, resources } = input;
   if (
     changed === undefined || !(previous instanceof CompiledTable) ||
-    [...changed].some((id) => isListener(id, previous.resources) || isListener(id, resources))
+    [...changed].some((id) => concernsAll(previous.resources.get(id) ?? resources.get(id)))
   ) return compileAll(input);
   return update(input, { previous, changed });
 }
 
-function isListener(id: string, resources: Resources): boolean {
-  return resources.get(id)?.kind === "listener";
+/** Is every route to be compiled anew? An id never changes its kind. */
+function concernsAll(resource: Resource | undefined): boolean {
+  return resource?.kind === "listener" || resource?.kind === "upstream";
+}
+
+/** Last-value data that a table cannot serve without. */
+interface NamedSlots {
+  readonly certificates: ReadonlySet<string>;
+  readonly trust: ReadonlySet<string>;
+}
+
+function namedSlots(resources: Resources): NamedSlots {
+  const certificates = new Set<string>();
+  const trust = new Set<string>();
+  for (const resource of resources.values()) {
+    if (resource.kind === "listener") {
+      for (const slot of resource.certificates ?? []) certificates.add(slot);
+      for (const slot of resource.clientValidation?.trust ?? []) trust.add(slot);
+    } else if (resource.kind === "cluster") {
+      for (const slot of resource.tls?.trust ?? []) trust.add(slot);
+    } else if (resource.kind === "upstream" && resource.clientCertificate !== undefined) {
+      certificates.add(resource.clientCertificate);
+    }
+  }
+  return { certificates, trust };
+}
+
+/** Does a resource, as it was or is, name authorities? */
+function namesTrust(resource: Resource | undefined): boolean {
+  return resource?.kind === "cluster" && resource.tls !== undefined;
+}
+
+/** What the routes of a snapshot are compiled in. */
+function contextOf({ scope, resources }: TableInput): RouteContext {
+  const [, namespace = "", name = ""] = scope.split("/");
+  const upstream = resources.get(upstreamId(namespace, name));
+  return { resources, upstream: upstream?.kind === "upstream" ? upstream : undefined };
 }
 
 function compileAll(input: TableInput): CompiledTable {
   const listeners = new Map<string, TableListener>();
   const routes = new Map<string, CompiledRoute>();
   const candidates = new Map<TableListener, Candidate[]>();
+  const context = contextOf(input);
   for (const [id, resource] of input.resources) {
     if (resource.kind !== "listener") continue;
     const listener = tableListener(resource);
@@ -72,7 +112,7 @@ function compileAll(input: TableInput): CompiledTable {
   }
   for (const [id, resource] of input.resources) {
     if (resource.kind !== "httproute") continue;
-    const route = compileRoute(id, resource, input.resources);
+    const route = compileRoute(id, resource, context);
     routes.set(id, route);
     for (const listener of listenersOf(route, listeners)) {
       const list = candidates.get(listener);
@@ -80,7 +120,8 @@ function compileAll(input: TableInput): CompiledTable {
     }
   }
   const ports = compilePorts(listeners.values(), (listener) => candidates.get(listener) ?? []);
-  return new CompiledTable(input, ports, { listeners, routes: LayeredMap.of(routes) });
+  const slots = namedSlots(input.resources);
+  return new CompiledTable(input, ports, { listeners, routes: LayeredMap.of(routes), slots });
 }
 
 /** The listeners of the snapshot that a route names; throws when one is not there. */
@@ -107,14 +148,13 @@ function update(
 ): CompiledTable {
   const { resources } = input;
   const { listeners } = previous.parts;
+  const context = contextOf(input);
   const routes = new Map<string, CompiledRoute | undefined>();
   const changes: RouteChange[] = [];
   for (const id of touchedRoutes(previous, changed)) {
     const resource = resources.get(id);
     const before = previous.parts.routes.get(id);
-    const after = resource?.kind === "httproute"
-      ? compileRoute(id, resource, resources)
-      : undefined;
+    const after = resource?.kind === "httproute" ? compileRoute(id, resource, context) : undefined;
     if (before === undefined && after === undefined) continue;
     routes.set(id, after);
     changes.push({ before, after });
@@ -124,9 +164,13 @@ function update(
     const updated = updatePort(port, { changes, listeners });
     if (updated !== port) ports.set(number, updated);
   }
+  const rename = [...changed].some((id) =>
+    namesTrust(previous.resources.get(id)) || namesTrust(resources.get(id))
+  );
   return new CompiledTable(input, ports, {
     listeners,
     routes: previous.parts.routes.with(routes),
+    slots: rename ? namedSlots(resources) : previous.parts.slots,
   });
 }
 
@@ -166,12 +210,16 @@ function updatePort(
 }
 
 function tableListener(resource: ListenerResource): TableListener {
+  const validation = resource.clientValidation;
   return {
     name: resource.name,
     port: resource.port,
     protocol: resource.protocol,
     hostname: resource.hostname,
     certificates: resource.certificates ?? [],
+    clientValidation: validation === undefined
+      ? null
+      : { trust: validation.trust, required: validation.mode === "require" },
     accessLog: resource.accessLog ?? true,
     maxBodyBytes: resource.maxBodyBytes ?? 0,
   };

@@ -6,10 +6,18 @@ import type {
   HttpRouteResource,
   HttpRule,
   Resources,
+  UpstreamResource,
 } from "../../snapshot/schema.ts";
 import { hostnamesIntersect } from "../../gwapi/hostname.ts";
 import { TableError } from "./table_error.ts";
-import type { Candidate, TableBackend, TableListener, TableMirror, TableRule } from "./types.ts";
+import type {
+  Candidate,
+  TableBackend,
+  TableListener,
+  TableMirror,
+  TableRule,
+  TableTls,
+} from "./types.ts";
 
 /** A route with what its candidates share. */
 export interface CompiledRoute {
@@ -20,14 +28,21 @@ export interface CompiledRoute {
   readonly rules: readonly TableRule[];
 }
 
+/** What a route is compiled in. */
+export interface RouteContext {
+  resources: Resources;
+  /** What connections to backends share in this scope. */
+  upstream: UpstreamResource | undefined;
+}
+
 /** Compiles a route. Throws a {@linkcode TableError} when a cluster is not in the snapshot. */
 export function compileRoute(
   id: string,
   resource: HttpRouteResource,
-  resources: Resources,
+  context: RouteContext,
 ): CompiledRoute {
   const { namespace, name } = routeName(id);
-  return { id, namespace, name, resource, rules: compileRules(id, resource, resources) };
+  return { id, namespace, name, resource, rules: compileRules(id, resource, context) };
 }
 
 /** Does a route send anything to one of these clusters? */
@@ -46,17 +61,17 @@ function routeName(id: string): { namespace: string; name: string } {
   return { namespace, name };
 }
 
-function compileRules(id: string, route: HttpRouteResource, resources: Resources): TableRule[] {
+function compileRules(id: string, route: HttpRouteResource, context: RouteContext): TableRule[] {
   const { namespace, name } = routeName(id);
   return route.rules.map((rule: HttpRule, ruleIndex: number): TableRule => {
-    const backends = rule.backends.map((backend) => compileBackend(id, backend, resources));
+    const backends = rule.backends.map((backend) => compileBackend(id, backend, context));
     return {
       routeNamespace: namespace,
       routeName: name,
       rule: rule.name ?? String(ruleIndex),
       ruleIndex,
       filters: rule.filters,
-      mirrors: compileMirrors(id, rule.filters, resources),
+      mirrors: compileMirrors(id, rule.filters, context),
       backends,
       totalWeight: backends.reduce((sum, backend) => sum + backend.weight, 0),
       requestTimeout: rule.timeouts?.request ?? 0,
@@ -70,27 +85,34 @@ function compileRules(id: string, route: HttpRouteResource, resources: Resources
   });
 }
 
-function compileBackend(routeId: string, backend: HttpBackend, resources: Resources): TableBackend {
+function compileBackend(
+  routeId: string,
+  backend: HttpBackend,
+  context: RouteContext,
+): TableBackend {
   const filters = backend.filters ?? [];
-  const mirrors = compileMirrors(routeId, filters, resources);
-  if (backend.cluster === undefined) {
-    return {
-      weight: backend.weight,
-      cluster: "",
-      endpoints: "",
-      protocol: "http1",
-      name: "",
-      error: backend.error ?? "BackendNotFound",
-      filters,
-      mirrors,
-    };
-  }
-  const cluster = clusterOf(routeId, backend.cluster, resources);
+  const mirrors = compileMirrors(routeId, filters, context);
+  const none = (error: string): TableBackend => ({
+    weight: backend.weight,
+    cluster: "",
+    endpoints: "",
+    protocol: "http1",
+    tls: null,
+    name: "",
+    error,
+    filters,
+    mirrors,
+  });
+  if (backend.cluster === undefined) return none(backend.error ?? "BackendNotFound");
+  const cluster = clusterOf(routeId, backend.cluster, context.resources);
+  const secured = clusterTls(cluster, context.upstream);
+  if (typeof secured === "string") return { ...none(secured), cluster: backend.cluster };
   return {
     weight: backend.weight,
     cluster: backend.cluster,
     endpoints: cluster.endpoints,
     protocol: cluster.protocol,
+    tls: secured,
     name: backendName(cluster),
     error: "",
     filters,
@@ -101,13 +123,18 @@ function compileBackend(routeId: string, backend: HttpBackend, resources: Resour
 function compileMirrors(
   routeId: string,
   filters: readonly HttpFilter[],
-  resources: Resources,
+  { resources, upstream }: RouteContext,
 ): TableMirror[] {
   return filters.flatMap((filter) => {
     if (filter.type !== "mirror") return [];
-    const { endpoints, protocol } = clusterOf(routeId, filter.cluster, resources);
+    const cluster = clusterOf(routeId, filter.cluster, resources);
+    const tls = clusterTls(cluster, upstream);
     const { numerator, denominator } = filter.share ?? { numerator: 1, denominator: 1 };
-    return [{ cluster: filter.cluster, endpoints, protocol, share: numerator / denominator }];
+    const share = numerator / denominator;
+    const { endpoints, protocol } = cluster;
+    return typeof tls === "string"
+      ? [{ cluster: filter.cluster, endpoints: "", protocol, tls: null, share }]
+      : [{ cluster: filter.cluster, endpoints, protocol, tls, share }];
   });
 }
 
@@ -117,6 +144,22 @@ function clusterOf(routeId: string, id: string, resources: Resources): ClusterRe
     throw new TableError(routeId, `there is no cluster ${id}`);
   }
   return cluster;
+}
+
+/** How the cluster is talked to in this scope; a text says why it cannot be. */
+function clusterTls(
+  { tls }: ClusterResource,
+  upstream: UpstreamResource | undefined,
+): TableTls | null | string {
+  if (tls === undefined) return null;
+  // Fails closed: a Gateway that is to show a certificate never comes without.
+  if (upstream?.error !== undefined) return upstream.error;
+  return {
+    serverName: tls.serverName,
+    subjectAltNames: tls.subjectAltNames ?? [],
+    trust: tls.trust ?? null,
+    clientCertificate: upstream?.clientCertificate ?? "",
+  };
 }
 
 /** `namespace/name`: what people call the backend, without port and kind. */

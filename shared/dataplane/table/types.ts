@@ -2,7 +2,7 @@
  * What a proxy compiles a Gateway's snapshot into: immutable, swapped by one pointer assignment,
  * and read on every request. Everything that can be decided before a request is decided here.
  */
-import type { HttpFilter } from "../../snapshot/schema.ts";
+import type { HttpFilter, SubjectAltName } from "../../snapshot/schema.ts";
 
 /** What matching reads of a request. */
 export interface RouteRequest {
@@ -31,6 +31,27 @@ export interface TableListener {
   accessLog: boolean;
   /** Bytes of a request body; 0 = the proxy's own bound alone. */
   maxBodyBytes: number;
+  /** Null: clients need no certificate. */
+  clientValidation: TableClientValidation | null;
+}
+
+/** What clients of a listener have to show. */
+export interface TableClientValidation {
+  /** Trust slots, never empty. */
+  trust: readonly string[];
+  /** False: they are asked, and let in whatever they answer. */
+  required: boolean;
+}
+
+/** How connections to a backend are secured. */
+export interface TableTls {
+  serverName: string;
+  /** Empty: the server name itself. */
+  subjectAltNames: readonly SubjectAltName[];
+  /** Trust slots; null = the authorities that everybody knows. */
+  trust: readonly string[] | null;
+  /** Secret slot of the Gateway's own certificate; empty = none. */
+  clientCertificate: string;
 }
 
 /** One backendRef, resolved. */
@@ -41,6 +62,8 @@ export interface TableBackend {
   /** Endpoint set key; empty when the reference is invalid. */
   endpoints: string;
   protocol: "http1" | "h2c";
+  /** Null: plaintext. */
+  tls: TableTls | null;
   /** `namespace/name` of the backend, for logs and metrics; empty when invalid. */
   name: string;
   /** Why the reference is invalid; empty when it is valid. */
@@ -52,8 +75,10 @@ export interface TableBackend {
 /** Where copies of requests go. */
 export interface TableMirror {
   cluster: string;
+  /** Empty when the cluster cannot be talked to. */
   endpoints: string;
   protocol: "http1" | "h2c";
+  tls: TableTls | null;
   /** Share of the requests, 0–1. */
   share: number;
 }
@@ -134,4 +159,6 @@ export interface RouteTable {
   readonly ports: ReadonlyMap<number, PortTable>;
   /** Certificate slots that the table refers to. */
   readonly slots: ReadonlySet<string>;
+  /** Trust slots that the table refers to. */
+  readonly trust: ReadonlySet<string>;
 }

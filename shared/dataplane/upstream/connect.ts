@@ -1,8 +1,20 @@
 /** Opens the connection to an endpoint: TCP, or a Unix socket. */
 import { UNIX_ADDRESS } from "../../snapshot/schema.ts";
 
-/** A connection to an endpoint. */
-export type UpstreamConn = Deno.TcpConn | Deno.UnixConn;
+/** A connection to an endpoint, as HTTP/1.1 and tunnels see it. */
+export interface UpstreamConn {
+  /** Fills the buffer as far as there is something; null at the end. One call at a time. */
+  read(into: Uint8Array): Promise<number | null>;
+  /** Bytes taken; they are the caller's again. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Closes the sending side. */
+  closeWrite(): Promise<void>;
+  /** Closes at once. */
+  close(): void;
+}
+
+/** A plaintext connection. */
+export type PlainConn = Deno.TcpConn | Deno.UnixConn;
 
 /**
  * Connects to an IP address, a host name or a Unix socket (`unix:/path`, port 0). Rejects when the
@@ -12,7 +24,7 @@ export async function connectEndpoint(
   address: string,
   port: number,
   signal: AbortSignal,
-): Promise<UpstreamConn> {
+): Promise<PlainConn> {
   if (address.startsWith(UNIX_ADDRESS)) {
     const path = address.slice(UNIX_ADDRESS.length);
     const connection = await Deno.connect({ transport: "unix", path });

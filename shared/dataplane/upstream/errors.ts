@@ -4,6 +4,12 @@ export type UpstreamErrorKind =
   | "connect"
   /** No connection within `connectTimeout`. */
   | "connect_timeout"
+  /** TLS was not agreed on: not spoken there, no common version, no HTTP/2. */
+  | "tls_handshake"
+  /** The endpoint could not prove to be the backend that its BackendTLSPolicy describes. */
+  | "tls_identity"
+  /** What secures the connection (authorities, own certificate) is not here. */
+  | "tls_incomplete"
   /** The pool is full and so is its queue, or the wait in the queue was too long. */
   | "overflow"
   /** The endpoint closed or reset the connection before its answer was whole. */

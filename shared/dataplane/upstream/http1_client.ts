@@ -9,6 +9,9 @@ import type { UpstreamConn } from "./connect.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Exchange, type Target, type UpstreamRequest } from "./exchange.ts";
 import { AddressPool } from "./pool.ts";
+import { PoolMap, type PoolTarget } from "./pool_map.ts";
+import { connectTls, TlsConn } from "./tls_connect.ts";
+import type { ProfileObserver, TlsProfile } from "./tls_profiles.ts";
 
 /** Settings of the client. */
 export interface Http1ClientOptions {
@@ -24,11 +27,11 @@ export interface Http1ClientOptions {
   connect?: (address: string, port: number, signal: AbortSignal) => Promise<UpstreamConn>;
 }
 
-/** Pools by address and protocol; shared by all scopes, since plaintext carries no identity. */
-export class Http1Client {
+/** Shared by all scopes: plaintext carries no identity, and over TLS the profile is the identity. */
+export class Http1Client implements ProfileObserver {
   readonly limits: Limits;
   readonly deadlines: Deadlines;
-  readonly #pools = new Map<string, AddressPool>();
+  readonly #pools = new PoolMap<AddressPool>();
   readonly #ownDeadlines: boolean;
   readonly #clock: Pick<Clock, "monotonic">;
   readonly #options: Http1ClientOptions;
@@ -42,39 +45,41 @@ export class Http1Client {
   }
 
   /** Starts an exchange with `address:port`; its `response` promise tells how it went. */
-  exchange(target: Target, request: UpstreamRequest): Exchange {
+  exchange(target: Target, request: UpstreamRequest, tls: TlsProfile | null = null): Exchange {
     const exchange = new Exchange(request, target.load ?? null);
-    this.pool(target).run(exchange);
+    this.pool(target, tls).run(exchange);
     return exchange;
   }
 
   /** The pool of an address; made on first use, dropped when it is empty. */
-  pool(target: { address: string; port: number }): AddressPool {
-    const key = target.address + " " + target.port;
-    let pool = this.#pools.get(key);
-    if (pool === undefined) {
-      const created: AddressPool = new AddressPool({
-        address: target.address,
-        port: target.port,
-        limits: this.limits,
-        deadlines: this.deadlines,
-        clock: this.#clock,
-        connect: this.#options.connect ?? connectEndpoint,
-        onRetry: this.#options.onRetry ?? (() => {}),
-        retired: this.#options.isRetired?.(target) ?? false,
-        onEmpty: () => {
-          if (this.#pools.get(key) === created) this.#pools.delete(key);
-        },
-      });
-      pool = created;
-      this.#pools.set(key, pool);
-    }
+  pool(target: PoolTarget, tls: TlsProfile | null = null): AddressPool {
+    const known = this.#pools.get(target, tls);
+    if (known !== undefined) return known;
+    const { address, port } = target;
+    const pool: AddressPool = new AddressPool({
+      address,
+      port,
+      limits: this.limits,
+      deadlines: this.deadlines,
+      clock: this.#clock,
+      connect: tls === null
+        ? this.#options.connect ?? connectEndpoint
+        : (address, port, signal) => connectSecured({ address, port, profile: tls, signal }),
+      onRetry: this.#options.onRetry ?? (() => {}),
+      retired: this.#options.isRetired?.(target) ?? false,
+      onEmpty: () => this.#pools.delete({ address, port }, tls, pool),
+    });
+    this.#pools.set(target, tls, pool);
     return pool;
   }
 
   /** Closes idle connections to an address that no set has in rotation; running ones finish. */
-  setRetired(target: { address: string; port: number }, retired: boolean): void {
-    this.#pools.get(target.address + " " + target.port)?.setRetired(retired);
+  setRetired(target: PoolTarget, retired: boolean): void {
+    this.#pools.setRetired(target, retired);
+  }
+
+  closeIdle(profile: string): void {
+    this.#pools.closeIdle(profile);
   }
 
   /** Open connections over all pools, tunnels included. */
@@ -86,8 +91,13 @@ export class Http1Client {
 
   /** Closes all connections and timers. */
   close(): void {
-    for (const pool of [...this.#pools.values()]) pool.close();
-    this.#pools.clear();
+    this.#pools.close();
     if (this.#ownDeadlines) this.deadlines.close();
   }
+}
+
+async function connectSecured(
+  target: { address: string; port: number; profile: TlsProfile; signal: AbortSignal },
+): Promise<UpstreamConn> {
+  return new TlsConn(await connectTls({ ...target, protocol: "http/1.1" }));
 }

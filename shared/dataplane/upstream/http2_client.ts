@@ -1,5 +1,5 @@
 /**
- * Own HTTP/2 client for the upstream hop, with prior knowledge (h2c): many exchanges on few
+ * Own HTTP/2 client for the upstream hop, with prior knowledge (h2c) or over TLS by ALPN: many exchanges on few
  * connections, behind the same face as the HTTP/1.1 client.
  */
 import { type Clock, systemClock } from "../../lib/clock.ts";
@@ -8,10 +8,14 @@ import type { Http2Limits } from "../http2/limits.ts";
 import { DEFAULT_LIMITS, type Limits } from "../request/limits.ts";
 import type { ByteStream } from "../serve/byte_stream.ts";
 import { TcpStream } from "../serve/tcp_stream.ts";
+import { TlsStream } from "../serve/tls_stream.ts";
 import { connectEndpoint } from "./connect.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Exchange, type Target, type UpstreamRequest } from "./exchange.ts";
 import { Http2Pool } from "./http2_pool.ts";
+import { PoolMap, type PoolTarget } from "./pool_map.ts";
+import { connectTls } from "./tls_connect.ts";
+import type { ProfileObserver, TlsProfile } from "./tls_profiles.ts";
 
 /** Settings of the client. */
 export interface Http2ClientOptions {
@@ -26,11 +30,11 @@ export interface Http2ClientOptions {
   isRetired?: (target: { address: string; port: number }) => boolean;
 }
 
-/** Pools by address; shared by all scopes, since plaintext carries no identity. */
-export class Http2Client {
+/** Shared by all scopes: plaintext carries no identity, and over TLS the profile is the identity. */
+export class Http2Client implements ProfileObserver {
   readonly limits: Limits;
   readonly deadlines: Deadlines;
-  readonly #pools = new Map<string, Http2Pool>();
+  readonly #pools = new PoolMap<Http2Pool>();
   readonly #ownDeadlines: boolean;
   readonly #options: Http2ClientOptions;
 
@@ -42,15 +46,19 @@ export class Http2Client {
   }
 
   /** Starts an exchange with `address:port`; its `response` promise tells how it went. */
-  exchange(target: Target, request: UpstreamRequest): Exchange {
+  exchange(target: Target, request: UpstreamRequest, tls: TlsProfile | null = null): Exchange {
     const exchange = new Exchange(request, target.load ?? null);
-    this.#pool(target).run(exchange);
+    this.#pool(target, tls).run(exchange);
     return exchange;
   }
 
   /** Closes idle connections to an address that no set has in rotation; running ones finish. */
-  setRetired(target: { address: string; port: number }, retired: boolean): void {
-    this.#pools.get(keyOf(target))?.setRetired(retired);
+  setRetired(target: PoolTarget, retired: boolean): void {
+    this.#pools.setRetired(target, retired);
+  }
+
+  closeIdle(profile: string): void {
+    this.#pools.closeIdle(profile);
   }
 
   /** Open connections over all pools. */
@@ -62,38 +70,33 @@ export class Http2Client {
 
   /** Closes all connections and timers. */
   close(): void {
-    for (const pool of [...this.#pools.values()]) pool.close();
-    this.#pools.clear();
+    this.#pools.close();
     if (this.#ownDeadlines) this.deadlines.close();
   }
 
   /** Made on first use, dropped when it is empty. */
-  #pool(target: { address: string; port: number }): Http2Pool {
-    const key = keyOf(target);
-    const known = this.#pools.get(key);
+  #pool(target: PoolTarget, tls: TlsProfile | null): Http2Pool {
+    const known = this.#pools.get(target, tls);
     if (known !== undefined) return known;
     const { clock, http2, onRetry } = this.#options;
-    const pool = new Http2Pool({
-      address: target.address,
-      port: target.port,
+    const { address, port } = target;
+    const pool: Http2Pool = new Http2Pool({
+      address,
+      port,
       limits: this.limits,
       http2: http2 ?? HTTP2_LIMITS,
       deadlines: this.deadlines,
       clock: clock ?? systemClock,
-      connect: connectStream,
+      connect: tls === null
+        ? connectStream
+        : (address, port, signal) => connectSecured({ address, port, profile: tls, signal }),
       onRetry: onRetry ?? (() => {}),
       retired: this.#options.isRetired?.(target) ?? false,
-      onEmpty: () => {
-        if (this.#pools.get(key) === pool) this.#pools.delete(key);
-      },
+      onEmpty: () => this.#pools.delete({ address, port }, tls, pool),
     });
-    this.#pools.set(key, pool);
+    this.#pools.set(target, tls, pool);
     return pool;
   }
-}
-
-function keyOf(target: { address: string; port: number }): string {
-  return target.address + " " + target.port;
 }
 
 async function connectStream(
@@ -102,4 +105,10 @@ async function connectStream(
   signal: AbortSignal,
 ): Promise<ByteStream> {
   return new TcpStream(await connectEndpoint(address, port, signal));
+}
+
+async function connectSecured(
+  target: { address: string; port: number; profile: TlsProfile; signal: AbortSignal },
+): Promise<ByteStream> {
+  return new TlsStream(await connectTls({ ...target, protocol: "h2" }));
 }

@@ -97,6 +97,13 @@ export class Http2Pool implements Http2Owner, ExchangeCarrier {
     if (retired) { for (const connection of [...this.#open]) this.freed(connection); }
   }
 
+  /** Closes the connections that carry nothing now. */
+  closeIdle(): void {
+    for (const connection of [...this.#open]) {
+      if (connection.session.streams.size === 0) connection.retire();
+    }
+  }
+
   /** Closes everything; running exchanges fail with `aborted`. */
   close(): void {
     const error = new UpstreamError("aborted", "upstream client closed");

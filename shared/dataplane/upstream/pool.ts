@@ -53,7 +53,7 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
     this.port = options.port;
     this.limits = options.limits;
     this.deadlines = options.deadlines;
-    this.#sweep = new Deadline(() => this.#closeIdle());
+    this.#sweep = new Deadline(() => this.#closeOldest());
     this.#retired = options.retired;
   }
 
@@ -85,7 +85,13 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
   /** The address is (or is no longer) in rotation. */
   setRetired(retired: boolean): void {
     this.#retired = retired;
-    if (retired) this.#closeAllIdle();
+    if (retired) this.closeIdle();
+  }
+
+  /** Closes the connections that carry nothing now. */
+  closeIdle(): void {
+    for (const connection of [...this.#idle]) connection.close();
+    this.#checkEmpty();
   }
 
   /** Closes everything; running exchanges fail with `aborted`. */
@@ -249,15 +255,10 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
   }
 
   /** Closes what has been idle for long; the oldest are at the front. */
-  #closeIdle(): void {
+  #closeOldest(): void {
     const limit = this.#options.clock.monotonic() - this.limits.upstreamIdleTimeout;
     while (this.#idle.length > 0 && this.#idle[0]!.idleSince <= limit) this.#idle[0]!.close();
     if (this.#idle.length > 0) this.deadlines.start(this.#sweep, this.limits.upstreamIdleTimeout);
-  }
-
-  #closeAllIdle(): void {
-    for (const connection of [...this.#idle]) connection.close();
-    this.#checkEmpty();
   }
 
   #checkEmpty(): void {

@@ -25,10 +25,13 @@ export function verdictOfError(error: unknown): Verdict {
     case "reset":
       // HTTP/2 refuses single streams when it is busy; that is an answer.
       return error.kind === "reset" && error.unprocessed ? "gateway" : "connection";
+    case "tls_handshake":
+    case "tls_identity":
     case "timeout":
     case "protocol":
     case "head_too_large":
       return "gateway";
+    case "tls_incomplete":
     case "overflow":
     case "idle":
     case "request_body":

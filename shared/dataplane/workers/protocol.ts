@@ -3,7 +3,7 @@ import type { LogFields, LogLevel } from "../../lib/log.ts";
 import type { BindMap, EndpointSet, Resource } from "../../snapshot/schema.ts";
 import type { BindFailure } from "../serve/listeners.ts";
 import type { Limits } from "../request/limits.ts";
-import type { OpenedCertificate } from "../apply/types.ts";
+import type { OpenedCertificate, TrustedAuthorities } from "../apply/types.ts";
 
 /** What a worker is told once, before anything else. */
 export interface WorkerConfig {
@@ -37,6 +37,8 @@ export type Command =
   | { kind: "removeEndpoints"; key: string }
   | { kind: "certificate"; certificate: OpenedCertificate }
   | { kind: "removeCertificate"; slot: string }
+  | { kind: "trust"; authorities: TrustedAuthorities }
+  | { kind: "removeTrust"; slot: string }
   | { kind: "logLevel"; level: LogLevel }
   /** The batch of the access log is out, or lost. */
   | { kind: "logWritten"; ok: boolean };

@@ -100,6 +100,10 @@ class WorkerHost {
         return plane.setCertificate(command.certificate);
       case "removeCertificate":
         return plane.removeCertificate(command.slot);
+      case "trust":
+        return plane.setTrust(command.authorities);
+      case "removeTrust":
+        return plane.removeTrust(command.slot);
       case "logLevel":
         return plane.setLogLevel(command.level);
       default:

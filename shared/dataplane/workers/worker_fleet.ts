@@ -7,7 +7,12 @@ import type { Clock } from "../../lib/clock.ts";
 import { errorMessage } from "../../lib/log.ts";
 import type { LogFields, Logger, LogLevel } from "../../lib/log.ts";
 import type { BindMap, EndpointSet } from "../../snapshot/schema.ts";
-import type { OpenedCertificate, Swap, VerifiedSnapshot } from "../apply/types.ts";
+import type {
+  OpenedCertificate,
+  Swap,
+  TrustedAuthorities,
+  VerifiedSnapshot,
+} from "../apply/types.ts";
 import type { DataPlaneHost } from "../host.ts";
 import type { AccessLogSink } from "../observe/access_log.ts";
 import { ProxyMetrics } from "../observe/metrics.ts";
@@ -62,6 +67,7 @@ export class WorkerFleet implements DataPlaneHost {
   readonly #endpoints = new Map<string, EndpointSet>();
   readonly #binds = new Map<string, BindMap>();
   readonly #certificates = new Map<string, OpenedCertificate>();
+  readonly #trust = new Map<string, TrustedAuthorities>();
   #logLevel: LogLevel;
   #bindRetries = 0;
   #bindRetry: ReturnType<typeof setTimeout> | undefined;
@@ -129,6 +135,16 @@ export class WorkerFleet implements DataPlaneHost {
   removeCertificate(slot: string): void {
     this.#certificates.delete(slot);
     this.#tell({ kind: "removeCertificate", slot });
+  }
+
+  setTrust(authorities: TrustedAuthorities): void {
+    this.#trust.set(authorities.slot, authorities);
+    this.#tell({ kind: "trust", authorities });
+  }
+
+  removeTrust(slot: string): void {
+    this.#trust.delete(slot);
+    this.#tell({ kind: "removeTrust", slot });
   }
 
   bindFailures(): BindFailure[] {
@@ -294,6 +310,7 @@ export class WorkerFleet implements DataPlaneHost {
     for (const certificate of this.#certificates.values()) {
       link.tell({ kind: "certificate", certificate });
     }
+    for (const authorities of this.#trust.values()) link.tell({ kind: "trust", authorities });
     const scopes = [...this.#snapshots.values()].map((snapshot) => install(link, snapshot));
     const binds = [...this.#binds.keys()].map((scope) => {
       const allowed = this.#allowed(scope);
