@@ -34,6 +34,7 @@ export const PORTS = {
   diskFull: base + 130,
   controllers: base + 135,
   hostileHttp2: base + 140,
+  rollingRestart: base + 55,
   tls: base + 150,
   grpc: base + 155,
 } as const;

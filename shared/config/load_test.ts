@@ -103,6 +103,8 @@ Deno.test("loadSettings() refuses unknown keys and wrong values, with the place"
     ["k8sGatewayApi: []", "k8sGatewayApi: expected an object"],
     ["limits: { headTimeout: 0 }", "limits.headTimeout: expected an integer from 1"],
     ["limits: { headTimout: 5 }", "limits.headTimout: expected one of"],
+    ["limits: { maxEjectedPercent: 101 }", "expected an integer from 0 to 100"],
+    ["limits: { panicPercent: 0 }", "limits.panicPercent: expected an integer from 1 to 100"],
     ["workers: 0", "workers: expected an integer from 1 to 64"],
     ["logLevel: loud", "logLevel: expected one of debug"],
     ["server: { listeners: [{ name: a, protocol: TCP, port: 1 }] }", "expected HTTP or HTTPS"],
@@ -124,6 +126,15 @@ Deno.test("loadSettings() refuses unknown keys and wrong values, with the place"
     const message = refusal(text);
     assertEquals(message.includes(wanted), true, `${text}\n${message}`);
   }
+});
+
+Deno.test("loadSettings() takes 0 for limits where it says never", () => {
+  const text = "limits: { ejectAfterFailures: 0, ejectAfterGatewayErrors: 0, maxFailovers: 0 }";
+  const { limits } = load(text);
+  assertEquals(
+    [limits.ejectAfterFailures, limits.ejectAfterGatewayErrors, limits.maxFailovers],
+    [0, 0, 0],
+  );
 });
 
 Deno.test("loadSettings() names the variable whose value is wrong", () => {

@@ -135,6 +135,15 @@ function parseMode(value: unknown, path: string): "ingress" {
   throw new ParseError(path, "ingress, the only mode there is yet");
 }
 
+/** Limits whose 0 has a meaning: no bound, or not at all. */
+const MAY_BE_ZERO: ReadonlySet<keyof Limits> = new Set([
+  "maxBodyBytes",
+  "maxFailovers",
+  "ejectAfterFailures",
+  "ejectAfterGatewayErrors",
+  "maxEjectedPercent",
+]);
+
 /** Bounds on clients and backends; absent ones have their defaults. */
 export function parseLimits(value: unknown, path: string): Limits {
   const names = Object.keys(DEFAULT_LIMITS) as (keyof Limits)[];
@@ -143,9 +152,8 @@ export function parseLimits(value: unknown, path: string): Limits {
   for (const name of names) {
     limits[name] = parseInteger(given[name], {
       path: `${path}.${name}`,
-      // 0 means "no bound" for bodies alone.
-      min: name === "maxBodyBytes" ? 0 : 1,
-      max: 2 ** 31 - 1,
+      min: MAY_BE_ZERO.has(name) ? 0 : 1,
+      max: name.endsWith("Percent") ? 100 : 2 ** 31 - 1,
       fallback: DEFAULT_LIMITS[name],
     });
   }

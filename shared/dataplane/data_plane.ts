@@ -24,6 +24,7 @@ import { compileTable } from "./table/compile.ts";
 import type { RouteTable } from "./table/types.ts";
 import { Deadlines } from "./upstream/deadlines.ts";
 import { EndpointRegistry } from "./upstream/endpoints.ts";
+import { logHealth } from "./observe/health_log.ts";
 import { NameResolver } from "./upstream/name_resolver.ts";
 import { systemLookup } from "./upstream/system_lookup.ts";
 import { Http1Client } from "./upstream/http1_client.ts";
@@ -78,6 +79,7 @@ export class DataPlane implements DataPlaneHost {
     this.metrics = new ProxyMetrics({
       clock,
       connections: () => this.#open,
+      endpoints: () => this.#endpoints.observed(),
       ...(accessLog === null ? {} : { accessLog }),
     });
     const stats = this.metrics.requests;
@@ -86,7 +88,7 @@ export class DataPlane implements DataPlaneHost {
       clock,
       deadlines: this.#deadlines,
       onRetry: () => stats.retries++,
-      onBreakerOpen: () => stats.breakerOpens++,
+      isRetired: (target: { address: string; port: number }) => !this.#endpoints.inRotation(target),
     };
     this.#upstream = new Http1Client(client);
     this.#upstreamHttp2 = new Http2Client(client);
@@ -101,6 +103,9 @@ export class DataPlane implements DataPlaneHost {
     });
     this.#endpoints = new EndpointRegistry({
       random,
+      limits,
+      clock,
+      health: (key) => logHealth(log, key),
       names: this.#names,
       observer: {
         setRetired: (target, retired) => {
@@ -244,6 +249,7 @@ export class DataPlane implements DataPlaneHost {
       trust: Object.fromEntries(this.#trust.entries()),
       tables: this.#listeners.tables().map(dumpTable),
       endpoints: Object.fromEntries(this.#endpoints.entries()),
+      ejected: dumpEjected(this.#endpoints),
       names: Object.fromEntries(this.#names.entries()),
     });
   }
@@ -258,6 +264,17 @@ export class DataPlane implements DataPlaneHost {
     this.#deadlines.close();
     await this.#options.accessLog?.flush();
   }
+}
+
+/** The addresses that the proxy leaves out by itself, per endpoint set. */
+function dumpEjected(endpoints: EndpointRegistry): Record<string, string[]> {
+  const all: Record<string, string[]> = {};
+  for (const [key, { health }] of endpoints.observed()) {
+    if (health.ejected === 0) continue;
+    all[key] = health.places.filter(({ ejected }) => ejected)
+      .map(({ address, port }) => `${address}:${port}`);
+  }
+  return all;
 }
 
 function dumpTable(table: RouteTable) {

@@ -3,6 +3,7 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { MetricObjectWithValues, MetricValue } from "prom-client";
 import type { Clock } from "../../lib/clock.ts";
 import type { AccessLog } from "./access_log.ts";
+import { type ObservedSet, registerHealthMetrics } from "./health_metrics.ts";
 import { DURATION_BOUNDS, type DurationHistogram } from "./histogram.ts";
 import { RequestStats } from "./request_stats.ts";
 
@@ -13,6 +14,8 @@ export interface ProxyMetricsOptions {
   maxSeries?: number;
   /** Gives the open client connections. */
   connections?: () => number;
+  /** Gives the endpoint sets, as the proxy sees them. */
+  endpoints?: () => Iterable<ObservedSet>;
   /** Null or absent: no access log, no metric of it. */
   accessLog?: Pick<AccessLog, "dropped"> | null;
 }
@@ -126,11 +129,7 @@ export class ProxyMetrics {
       "Bytes that clients were sent through tunnels that have ended",
       () => stats.tunnelBytesOut,
     );
-    this.#counter(
-      "lgw_proxy_circuit_breaker_opens_total",
-      "Times that an endpoint began to refuse requests because its queue was full",
-      () => stats.breakerOpens,
-    );
+    registerHealthMetrics(this.registry, options.endpoints ?? (() => []));
     this.#counter(
       "lgw_proxy_name_resolution_failures_total",
       "Host names of endpoints that could not be resolved when they were due; the last good stay",
@@ -161,6 +160,10 @@ export class ProxyMetrics {
     this.#labelled("lgw_proxy_route_retries_total", "Requests sent again as their route says", {
       label: "reason",
       values: stats.routeRetries,
+    });
+    this.#labelled("lgw_proxy_failovers_total", "Requests sent to another endpoint of the set", {
+      label: "reason",
+      values: stats.failovers,
     });
     this.#labelled("lgw_proxy_mirrors_total", "Copies of requests, by what became of them", {
       label: "outcome",

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { type AccessEntry, AccessLog } from "./access_log.ts";
+import type { ObservedSet } from "./health_metrics.ts";
 import { ProxyMetrics } from "./metrics.ts";
 import { RequestStats } from "./request_stats.ts";
 
@@ -90,6 +91,32 @@ Deno.test("ProxyMetrics.expose() shows lost log lines when there is an access lo
   assert((await metrics.expose()).text.split("\n").includes(`${name} 3`));
   const without = new ProxyMetrics({ clock, accessLog: null });
   assert(!(await without.expose()).text.includes(name));
+});
+
+Deno.test("ProxyMetrics.expose() shows the health of sets of which there is something to tell", async () => {
+  const set = (key: string, connection: number, opens = 0): ObservedSet => [key, {
+    health: {
+      ejected: connection,
+      ejections: { connection, gateway: 0, probe: 0 },
+      withheld: 0,
+      panics: 0,
+    },
+    load: { opens: { requests: opens, pending: 0, connections: 0, endpoint_pending: 0 } },
+  }];
+  const sets = [set("ns/quiet/80", 0), set("ns/busy/80", 0, 3)];
+  for (let i = 0; i < 600; i++) sets.push(set(`ns/s${i}/80`, 1));
+  const metrics = new ProxyMetrics({ clock: { now: () => 0 }, endpoints: () => sets });
+  const lines = (await metrics.expose()).text.split("\n");
+  for (
+    const line of [
+      'lgw_proxy_circuit_breaker_opens_total{endpoints="ns/busy/80",breaker="requests"} 3',
+      'lgw_proxy_endpoint_ejections_total{endpoints="ns/s0/80",cause="connection"} 1',
+      'lgw_proxy_endpoint_ejections_total{endpoints="__other__",cause="connection"} 101',
+      'lgw_proxy_endpoints_ejected{endpoints="ns/s0/80"} 1',
+      'lgw_proxy_endpoints_ejected{endpoints="__other__"} 101',
+    ]
+  ) assert(lines.includes(line), line);
+  assert(!lines.some((line) => line.includes("quiet")));
 });
 
 Deno.test("ProxyMetrics.snapshotRemoved() forgets a Gateway's series", async () => {

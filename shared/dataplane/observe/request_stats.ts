@@ -70,8 +70,6 @@ export class RequestStats {
   overflow = 0;
   retries = 0;
   timeouts = 0;
-  /** Times that an address began to refuse requests because its queue was full. */
-  breakerOpens = 0;
   /** Host names of endpoints that could not be resolved when they were due. */
   nameFailures = 0;
   /** Open connections that switched to another protocol, and the bytes of those that ended. */
@@ -82,6 +80,8 @@ export class RequestStats {
   readonly upstreamErrors: Map<string, number> = new Map();
   /** Requests that a route's retry sent again, by why. */
   readonly routeRetries: Map<string, number> = new Map();
+  /** Requests sent to another endpoint because the first could not be asked, by why. */
+  readonly failovers: Map<string, number> = new Map();
   /** Copies of requests, by outcome. */
   readonly mirrors: Map<string, number> = new Map();
   /** By limit. */

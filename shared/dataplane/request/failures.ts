@@ -28,6 +28,7 @@ export const FAILURES = {
   no_backends: { status: 500, text: "the route has no backends" },
   invalid_backend: { status: 500, text: "the route's backend reference is not valid" },
   no_endpoints: { status: 503, text: "no endpoint is ready" },
+  circuit_open: { status: 503, text: "too many requests to the backend" },
   upstream_overflow: { status: 503, text: "too many requests to the endpoint" },
   upstream_connect: { status: 503, text: "the endpoint refused the connection" },
   upstream_connect_timeout: { status: 504, text: "no connection to the endpoint in time" },

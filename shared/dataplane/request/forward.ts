@@ -1,10 +1,12 @@
 /** Sends a request to one endpoint, within the route's timeouts. */
-import type { Endpoint } from "../../snapshot/schema.ts";
 import { UpstreamError } from "../upstream/errors.ts";
 import type { UpstreamRequest, UpstreamResponse } from "../upstream/exchange.ts";
+import type { Place } from "../upstream/place.ts";
 import type { RequestHead } from "../upstream/request_head.ts";
+import { verdictOfError, verdictOfStatus } from "../upstream/verdict.ts";
 import { COLLECT_BYTES, collectBody, CountedBody, RequestBodyError } from "./body.ts";
 import { RequestFailure } from "./failures.ts";
+import { sendElsewhere } from "./failover.ts";
 import type { RequestCore } from "./handle.ts";
 import type { Mirrors } from "./mirror.ts";
 import { sendWithRetries } from "./retry.ts";
@@ -37,6 +39,8 @@ export async function forward(
   const { retry } = rule;
   const first = core.endpoints.pick(backend.endpoints);
   if (first === undefined) throw new RequestFailure("no_endpoints");
+  if (!first.load.admitRequest()) throw new RequestFailure("circuit_open");
+  record.load = first.load;
   record.upstream = `${first.address}:${first.port}`;
 
   const limit = requestLimit(record, rule.requestTimeout);
@@ -52,13 +56,17 @@ export async function forward(
   if (record.candidate?.calls) request.idle = core.limits.tunnelIdleTimeout;
   const sentAt = core.clock.monotonic();
   try {
+    const send = (place: Place) => attempt(core, record, { place, request, options });
+    const { endpoints } = backend;
     if (retry === null) {
-      return await attempt(core, record, { endpoint: first, request, options });
+      try {
+        return await send(first);
+      } catch (error) {
+        return await sendElsewhere(core, record, { error, endpoints, first, request, send });
+      }
     }
-    const send = (endpoint: Endpoint) => attempt(core, record, { endpoint, request, options });
     // An explicit 0 means that nothing goes out twice, stale connections included.
     request.once = retry.attempts === 0;
-    const { endpoints } = backend;
     return await sendWithRetries(core, record, { retry, endpoints, first, request, send });
   } catch (error) {
     // What copies a streamed body must not wait for what nobody reads any more.
@@ -69,30 +77,34 @@ export async function forward(
   }
 }
 
-/** Sends the request to one endpoint. */
-function attempt(
+/** Sends the request to one endpoint, whose health it tells of what came of it. */
+async function attempt(
   core: RequestCore,
   record: RequestRecord,
-  { endpoint, request, options }: {
-    endpoint: Endpoint;
-    request: UpstreamRequest;
-    options: ForwardOptions;
-  },
+  { place, request, options }: { place: Place; request: UpstreamRequest; options: ForwardOptions },
 ): Promise<UpstreamResponse> {
   record.attempts++;
-  record.upstream = `${endpoint.address}:${endpoint.port}`;
-  if (record.span !== null) noteUpstream(record.span, endpoint);
+  record.upstream = `${place.address}:${place.port}`;
+  if (record.span !== null) noteUpstream(record.span, place);
+  const { epoch } = place;
   const { protocol, tls } = options.backend.backend;
   const profile = tls === null ? null : core.tls.get(tls);
-  if (profile === undefined) return Promise.reject(incomplete());
+  if (profile === undefined) throw incomplete();
   const client = protocol === "h2c" ? core.upstreamHttp2 : core.upstream;
-  const exchange = client.exchange(endpoint, request, profile);
+  const exchange = client.exchange(place, request, profile);
   record.exchange = exchange;
   const { backendRequestTimeout } = options.plan.rule;
   if (backendRequestTimeout > 0) {
     record.startAttempt(core.upstream.deadlines, backendRequestTimeout);
   }
-  return exchange.response;
+  try {
+    const response = await exchange.response;
+    place.report(verdictOfStatus(response.status), epoch);
+    return response;
+  } catch (error) {
+    place.report(verdictOfError(error), epoch);
+    throw error;
+  }
 }
 
 /** Never plaintext instead, and never unverified. */

@@ -34,6 +34,35 @@ export interface Limits {
   maxUpstreamConnections: number;
   /** Requests that may wait for a connection to one endpoint; beyond: 503. */
   maxPendingRequests: number;
+  /**
+   * Requests to one backend (a Service's port, or a LightBackend) that are not over; beyond: 503.
+   * Connections that switched protocols do not count.
+   */
+  maxBackendRequests: number;
+  /** Requests that may wait for a connection, over all endpoints of a backend; beyond: 503. */
+  maxBackendPendingRequests: number;
+  /**
+   * Open connections to all endpoints of a backend; requests beyond wait. One to each endpoint there
+   * may always be.
+   */
+  maxBackendConnections: number;
+  /**
+   * Other endpoints that a request is sent to when its route says nothing of retries and it cannot
+   * have been acted on, or may be repeated; 0 = none.
+   */
+  maxFailovers: number;
+  /** Failed or broken connections in a row after which an endpoint is ejected; 0 = never. */
+  ejectAfterFailures: number;
+  /** The same for answers 502, 503 and 504, and for those that came too late or were no HTTP. */
+  ejectAfterGatewayErrors: number;
+  /** Milliseconds of a first ejection; each in a row takes twice as long. */
+  ejectTime: number;
+  /** Milliseconds that one takes at most. */
+  maxEjectTime: number;
+  /** Of the endpoints in rotation, the share that may be ejected; so a single one never is. */
+  maxEjectedPercent: number;
+  /** When fewer than this share of them is left, all are used, ejected or not. */
+  panicPercent: number;
   /** Connections to one endpoint that switched to another protocol (WebSocket); beyond: 503. */
   maxTunnels: number;
   /** Milliseconds that such a connection, or a call (gRPC), may carry no byte. */
@@ -69,6 +98,16 @@ export const DEFAULT_LIMITS: Limits = {
   connectTimeout: 5_000,
   maxUpstreamConnections: 1_024,
   maxPendingRequests: 1_024,
+  maxBackendRequests: 32_768,
+  maxBackendPendingRequests: 8_192,
+  maxBackendConnections: 8_192,
+  maxFailovers: 2,
+  ejectAfterFailures: 5,
+  ejectAfterGatewayErrors: 10,
+  ejectTime: 5_000,
+  maxEjectTime: 60_000,
+  maxEjectedPercent: 50,
+  panicPercent: 50,
   maxTunnels: 4_096,
   tunnelIdleTimeout: 300_000,
   tunnelDrainTimeout: 5_000,

@@ -5,6 +5,7 @@
 import type { TableMirror } from "../table/types.ts";
 import { Deadline } from "../upstream/deadlines.ts";
 import { UpstreamError } from "../upstream/errors.ts";
+import { verdictOfError, verdictOfStatus } from "../upstream/verdict.ts";
 import type { RequestHead } from "../upstream/request_head.ts";
 import { drain } from "./drain.ts";
 import type { RequestCore } from "./handle.ts";
@@ -83,6 +84,7 @@ export class Mirrors {
     }
     this.#running++;
     const client = mirror.protocol === "h2c" ? upstreamHttp2 : upstream;
+    const { epoch } = endpoint;
     const exchange = client.exchange(endpoint, { ...head, body }, profile);
     const deadline = new Deadline(() =>
       exchange.abort(new UpstreamError("timeout", "the mirror took too long"))
@@ -90,9 +92,11 @@ export class Mirrors {
     upstream.deadlines.start(deadline, limits.mirrorTimeout);
     try {
       const response = await exchange.response;
+      endpoint.report(verdictOfStatus(response.status), epoch);
       this.#count("answered");
       await drain(response.body, DRAIN_BYTES);
     } catch (error) {
+      endpoint.report(verdictOfError(error), epoch);
       this.#count(isCut(error) ? "cut" : "failed");
     } finally {
       deadline.stop();

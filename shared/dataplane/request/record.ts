@@ -6,6 +6,7 @@ import { Deadline, type Deadlines } from "../upstream/deadlines.ts";
 import type { Exchange } from "../upstream/exchange.ts";
 import { UpstreamError } from "../upstream/errors.ts";
 import type { Candidate, TableListener } from "../table/types.ts";
+import type { SetLoad } from "../upstream/set_load.ts";
 import type { UpstreamTunnel } from "../upstream/tunnel.ts";
 import { CountedBody } from "./body.ts";
 import type { Span } from "@opentelemetry/api";
@@ -57,6 +58,8 @@ export class RequestRecord implements OutboundResponse {
   /** What the route's CORS filter has to say about the answer, whoever gives it. */
   cors: { answer(headers: HeaderList): void } | null = null;
   exchange: Exchange | null = null;
+  /** The endpoint set whose requests this one counts among. */
+  load: SetLoad | null = null;
   /** Null when nobody records. */
   span: Span | null = null;
   /** The route's request timeout, when it has one. */
@@ -110,6 +113,7 @@ export class RequestRecord implements OutboundResponse {
     this.upgrade = tunnel.protocol;
     this.#switchedMs = clock.monotonic() - this.startedAt;
     stats.tunnels += 1;
+    this.#leaveLoad();
     this.streamed = new CountedBody(input, 0);
     tunnel.carry(this.streamed);
   }
@@ -130,6 +134,7 @@ export class RequestRecord implements OutboundResponse {
     this.request.onAbort = null;
     this.deadline?.stop();
     this.attempt?.stop();
+    this.#leaveLoad();
     // What nobody read must not keep a connection.
     if (outcome.error !== undefined) {
       if (this.reason === "ok") {
@@ -160,6 +165,12 @@ export class RequestRecord implements OutboundResponse {
     if (this.span !== null) finishSpan(this.span, this);
   }
 
+  #leaveLoad(): void {
+    if (this.load === null) return;
+    this.load.requests--;
+    this.load = null;
+  }
+
   #countFailure(): void {
     const { stats } = this.#sinks;
     const reason = this.reason;
@@ -184,6 +195,9 @@ export class RequestRecord implements OutboundResponse {
         break;
       case "head_too_large":
         stats.limitExceeded("max_head_bytes");
+        break;
+      case "circuit_open":
+        stats.limitExceeded("max_backend_requests");
         break;
       case "upstream_overflow":
         stats.limitExceeded("max_pending_requests");

@@ -2,24 +2,24 @@
  * HTTPRouteRetry: when a request is sent again, where to, and after which wait.
  *
  * Sent again is what no endpoint can have acted on (the connection failed, or HTTP/2 refused the
- * stream); an attempt that ran out of time, when doing it twice is harmless; and an answer with a
- * status that the route names, whatever the method. Not sent again is what was lost after it went
- * out: the backend may have acted on it.
+ * stream); what was lost unanswered or ran out of time, when doing it twice is harmless; and an
+ * answer with a status that the route names, whatever the method. Not sent again is what may have
+ * been acted on and must not be twice.
  */
 import { backoff } from "../../lib/backoff.ts";
-import type { Endpoint } from "../../snapshot/schema.ts";
 import type { TableRetry } from "../table/types.ts";
 import { Deadline } from "../upstream/deadlines.ts";
-import { addressKey } from "../upstream/endpoints.ts";
+import type { Place } from "../upstream/place.ts";
 import { UpstreamError } from "../upstream/errors.ts";
 import { isIdempotent, type UpstreamRequest, type UpstreamResponse } from "../upstream/exchange.ts";
 import { drain } from "./drain.ts";
+import { type LossReason, lossReason } from "./failover.ts";
 import type { RequestCore } from "./handle.ts";
 import type { RequestRecord } from "./record.ts";
 import { noteRetry } from "./span.ts";
 
 /** Why a request is sent again: label `reason` of `lgw_proxy_route_retries_total`. */
-export type RetryReason = "connect" | "refused" | "timeout" | "status";
+export type RetryReason = LossReason | "timeout" | "status";
 
 /** Milliseconds before the first retry of a route that names none. */
 const BACKOFF = 25;
@@ -33,9 +33,9 @@ interface RetryOptions {
   /** Key of the endpoint set. */
   endpoints: string;
   /** Where the first attempt goes. */
-  first: Endpoint;
+  first: Place;
   request: UpstreamRequest;
-  send(endpoint: Endpoint): Promise<UpstreamResponse>;
+  send(endpoint: Place): Promise<UpstreamResponse>;
 }
 
 /**
@@ -49,10 +49,10 @@ export async function sendWithRetries(
   options: RetryOptions,
 ): Promise<UpstreamResponse> {
   const { retry, endpoints, request, send } = options;
-  const tried = new Set<string>();
+  const tried = new Set<Place>();
   let endpoint = options.first;
   for (let retries = 0;; retries++) {
-    tried.add(addressKey(endpoint));
+    tried.add(endpoint);
     const result = await outcomeOf(send(endpoint));
     const reason = record.ended !== null || retries >= retry.attempts
       ? null
@@ -68,8 +68,10 @@ export async function sendWithRetries(
     routeRetries.set(reason, (routeRetries.get(reason) ?? 0) + 1);
     if (record.span !== null) noteRetry(record.span, { attempt: retries + 1, reason });
     // Another endpoint has nothing to recover from when this one could not even be asked.
-    const elsewhere = tried.size > 0 && (reason === "connect" || reason === "refused");
-    if (!elsewhere) await pause(core, record, { retry, retries });
+    const another = tried.size > 0;
+    if (!another || reason === "status" || reason === "timeout") {
+      await pause(core, record, { retry, retries });
+    }
     if (record.ended !== null) throw record.ended;
     endpoint = next;
   }
@@ -95,11 +97,9 @@ function retryReason(
   if (result.ok) return repeatable && retry.codes.has(result.response.status) ? "status" : null;
   const { error } = result;
   if (!(error instanceof UpstreamError)) return null;
-  // A streamed body is untouched as long as there was no connection to send it on.
-  if (error.kind === "connect" || error.kind === "connect_timeout") return "connect";
-  if (!repeatable) return null;
-  if (error.unprocessed) return "refused";
-  return error.kind === "timeout" && isIdempotent(method) ? "timeout" : null;
+  const lost = lossReason(error, request);
+  if (lost !== null) return lost;
+  return repeatable && error.kind === "timeout" && isIdempotent(method) ? "timeout" : null;
 }
 
 /** Waits before retry number `retries` (from 0), or until the request ends. */

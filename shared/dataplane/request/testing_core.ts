@@ -9,7 +9,7 @@ import type {
   Resource,
 } from "../../snapshot/schema.ts";
 import type { Tracer } from "@opentelemetry/api";
-import { systemClock } from "../../lib/clock.ts";
+import { type Clock, systemClock } from "../../lib/clock.ts";
 import { AccessLog } from "../observe/access_log.ts";
 import { RequestStats } from "../observe/request_stats.ts";
 import { compileTable } from "../table/compile.ts";
@@ -56,7 +56,18 @@ export interface CoreOptions {
   listeners?: Record<string, string>;
   limits?: Partial<Limits>;
   random?: () => number;
+  /** Of the health of endpoints. */
+  clock?: Pick<Clock, "monotonic">;
   tracer?: Tracer;
+}
+
+/** The endpoints of backend `name`: ports of loopback that are ready. */
+export function setPorts(core: TestCore, ports: number[], name = "a"): void {
+  const state = { ready: true, serving: true, terminating: false };
+  core.endpoints.setEndpoints(`d/${name}/80`, {
+    kind: "endpoints",
+    endpoints: ports.map((port) => ({ address: "127.0.0.1", port, ...state })),
+  });
 }
 
 /** A running core. */
@@ -128,9 +139,21 @@ export function testCore(options: CoreOptions): TestCore {
       hostname,
     });
   }
-  const client = new Http1Client({ limits: { ...DEFAULT_LIMITS, ...options.limits } });
-  const http2 = new Http2Client({ limits: { ...DEFAULT_LIMITS, ...options.limits } });
-  const endpoints = new EndpointRegistry({ observer: client, random: () => 0 });
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const isRetired = (target: { address: string; port: number }) => !endpoints.inRotation(target);
+  const client = new Http1Client({ limits, isRetired });
+  const http2 = new Http2Client({ limits, isRetired });
+  const endpoints: EndpointRegistry = new EndpointRegistry({
+    observer: {
+      setRetired(target, retired) {
+        client.setRetired(target, retired);
+        http2.setRetired(target, retired);
+      },
+    },
+    random: () => 0,
+    limits,
+    clock: options.clock ?? systemClock,
+  });
   for (const [name, at] of Object.entries(options.backends ?? {})) {
     const key = `d/${name}/80`;
     const protocol = options.protocol ?? "http1";
@@ -177,7 +200,6 @@ export function testCore(options: CoreOptions): TestCore {
       },
     },
   });
-  const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const handler = createRequestHandler({
     upstream: client,
     upstreamHttp2: http2,

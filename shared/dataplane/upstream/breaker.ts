@@ -1,23 +1,18 @@
 /**
- * Open while an address takes no more requests because its queue is full; counted when it opens,
- * not per refused request, so that the number says how often an endpoint was overrun.
+ * Open while something takes no more because it is full; counted when it opens, not per refusal, so
+ * that the number says how often it was overrun.
  */
 export class Breaker {
-  readonly #onOpen: () => void;
   #open = false;
 
-  constructor(onOpen: () => void) {
-    this.#onOpen = onOpen;
-  }
-
-  /** A request was refused for want of room. */
-  refused(): void {
-    if (this.#open) return;
+  /** Something was refused for want of room. Returns whether that opened the breaker. */
+  refused(): boolean {
+    const opened = !this.#open;
     this.#open = true;
-    this.#onOpen();
+    return opened;
   }
 
-  /** A request was taken again. */
+  /** Something was taken again. */
   taken(): void {
     this.#open = false;
   }

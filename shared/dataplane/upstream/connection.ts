@@ -17,6 +17,7 @@ import {
   type ResponseHead,
 } from "./response_head.ts";
 import { ChunkedDecoder } from "./chunked.ts";
+import type { SetLoad } from "./set_load.ts";
 import { UpstreamTunnel } from "./tunnel.ts";
 import { switchesTo } from "./upgrade_answer.ts";
 
@@ -36,8 +37,8 @@ export interface ConnectionOwner {
   switched(connection: UpstreamConnection, tunnel: UpstreamTunnel): void;
   /** The tunnel is closed. */
   tunnelClosed(tunnel: UpstreamTunnel): void;
-  /** A pooled connection turned out to be dead before any byte of an answer. */
-  retry(exchange: Exchange): void;
+  /** This pooled one was dead before any byte of an answer; it closes right afterwards. */
+  retry(exchange: Exchange, connection: UpstreamConnection): void;
 }
 
 type Phase = "idle" | "head" | "whole" | "stream" | "closed";
@@ -48,6 +49,8 @@ export class UpstreamConnection {
   served = 0;
   /** Monotonic milliseconds; set by the pool. */
   idleSince = 0;
+  /** The set for whose request it was opened; the pool's to keep. */
+  load: SetLoad | null = null;
   readonly #conn: UpstreamConn;
   readonly #owner: ConnectionOwner;
   readonly #writer: RequestWriter;
@@ -352,19 +355,19 @@ export class UpstreamConnection {
   /** The connection failed or ended by itself. */
   #lost(cause: unknown): void {
     const exchange = this.#exchange;
-    if (
-      exchange !== null && this.#phase === "head" && this.served > 0 && this.#end === this.#start &&
-      this.#headBytes === 0 && exchange.replayable()
-    ) {
+    const unanswered = this.#phase === "head" && this.#end === this.#start &&
+      this.#headBytes === 0;
+    if (exchange !== null && unanswered && this.served > 0 && exchange.replayable()) {
       exchange.retried = true;
       exchange.carrier = null;
       exchange.silence.stop();
       this.#exchange = null;
+      // Before it closes: a pool without connections and requests is dropped.
+      this.#owner.retry(exchange, this);
       this.#shut(new UpstreamError("reset", "stale"));
-      this.#owner.retry(exchange);
       return;
     }
-    this.#shut(new UpstreamError("reset", "closed by the endpoint", { cause }));
+    this.#shut(new UpstreamError("reset", "closed by the endpoint", { cause, unanswered }));
   }
 
   #shut(error: UpstreamError): void {

@@ -2,15 +2,17 @@
 import { isIP } from "node:net";
 import { UNIX_ADDRESS } from "../../snapshot/schema.ts";
 import type { Endpoint, EndpointSet } from "../../snapshot/schema.ts";
+import { type Clock, systemClock } from "../../lib/clock.ts";
+import { DEFAULT_LIMITS } from "../request/limits.ts";
+import { type HealthLimits, type HealthObserver, SetHealth } from "./endpoint_health.ts";
 import type { NameResolver } from "./name_resolver.ts";
+import { Place } from "./place.ts";
+import { type LoadLimits, SetLoad } from "./set_load.ts";
 
-/** One endpoint set, ready to pick from. */
-export interface EndpointGroup {
-  readonly key: string;
-  /** In rotation: ready and not terminating, else still serving while terminating. */
-  readonly active: readonly Endpoint[];
-  /** Where the next pick is; round robin. */
-  next: number;
+/** One endpoint set as the proxy uses it. */
+interface Group {
+  readonly health: SetHealth;
+  readonly load: SetLoad;
 }
 
 /** Told about addresses that come and go, so that idle connections to those gone are closed. */
@@ -23,25 +25,29 @@ export interface EndpointRegistryOptions {
   /** In [0, 1): where a new set's rotation starts, so that proxies do not all start at the first. */
   random?: () => number;
   observer?: AddressObserver;
+  limits?: HealthLimits & LoadLimits;
+  clock?: Pick<Clock, "monotonic">;
+  /** Who is told of the health of the set with this key. */
+  health?: (key: string) => HealthObserver;
   /** Follows host names; without it they are resolved when a connection is made. */
   names?: Pick<NameResolver, "follow" | "unfollow" | "addresses">;
 }
 
 /** Endpoint sets by key. A pick is O(1); a change costs work proportional to its own set. */
 export class EndpointRegistry {
-  readonly #groups = new Map<string, EndpointGroup>();
-  /** Address → number of sets that name it. */
+  readonly #groups = new Map<string, Group>();
+  /** Address → number of sets that have it in rotation. */
   readonly #references = new Map<string, number>();
   readonly #sets = new Map<string, readonly Endpoint[]>();
-  /** Key → its endpoints with names replaced by the addresses behind them. */
-  readonly #resolved = new Map<string, readonly Endpoint[]>();
   /** Host name → keys of the sets that name it. */
   readonly #named = new Map<string, Set<string>>();
   readonly #random: () => number;
   readonly #observer: AddressObserver | undefined;
   readonly #names: EndpointRegistryOptions["names"];
+  readonly #options: EndpointRegistryOptions;
 
   constructor(options: EndpointRegistryOptions = {}) {
+    this.#options = options;
     this.#random = options.random ?? Math.random;
     this.#observer = options.observer;
     this.#names = options.names;
@@ -57,8 +63,9 @@ export class EndpointRegistry {
 
   removeEndpoints(key: string): void {
     this.#follow(key, { before: this.#sets.get(key) ?? [], after: [] });
-    for (const endpoint of this.#resolved.get(key) ?? []) this.#reference(endpoint, -1);
-    this.#resolved.delete(key);
+    const health = this.#groups.get(key)?.health;
+    for (const place of health?.places ?? []) this.#reference(place, -1);
+    health?.setPlaces([], 0);
     this.#sets.delete(key);
     this.#groups.delete(key);
   }
@@ -92,13 +99,32 @@ export class EndpointRegistry {
 
   #resolve(key: string): void {
     const endpoints = (this.#sets.get(key) ?? []).flatMap((endpoint) => this.#addressed(endpoint));
-    const active = inRotation(endpoints);
-    const start = Math.floor(this.#random() * Math.max(1, active.length));
+    const group = this.#group(key);
+    const { places: before } = group.health;
+    const known = new Map(before.map((place) => [addressKey(place), place]));
+    const places = new Map<string, Place>();
+    for (const endpoint of inRotation(endpoints)) {
+      const address = addressKey(endpoint);
+      places.set(address, known.get(address) ?? new Place(endpoint, group));
+    }
+    const rotation = [...places.values()];
     // References first, so that what stays is never retired in between.
-    for (const endpoint of endpoints) this.#reference(endpoint, 1);
-    for (const endpoint of this.#resolved.get(key) ?? []) this.#reference(endpoint, -1);
-    this.#resolved.set(key, endpoints);
-    this.#groups.set(key, { key, active, next: start });
+    for (const place of rotation) this.#reference(place, 1);
+    for (const place of before) this.#reference(place, -1);
+    group.health.setPlaces(rotation, this.#random());
+  }
+
+  #group(key: string): Group {
+    const existing = this.#groups.get(key);
+    if (existing !== undefined) return existing;
+    const { limits = DEFAULT_LIMITS, clock = systemClock, health } = this.#options;
+    const told = health === undefined ? {} : { observer: health(key) };
+    const group = {
+      health: new SetHealth({ limits, clock, random: this.#random, ...told }),
+      load: new SetLoad(limits),
+    };
+    this.#groups.set(key, group);
+    return group;
   }
 
   /** One endpoint per address; a name that was never resolved is left to the connection. */
@@ -108,40 +134,35 @@ export class EndpointRegistry {
     return addresses.map((address) => ({ ...endpoint, address }));
   }
 
-  /** The set, or undefined when none was ever received. */
-  get(key: string): EndpointGroup | undefined {
-    return this.#groups.get(key);
+  /** The endpoint for the next request, or undefined when none can take it (answered with 503). */
+  pick(key: string): Place | undefined {
+    return this.#groups.get(key)?.health.pick();
   }
 
-  /** The endpoint for the next request, or undefined when none can take it (answered with 503). */
-  pick(key: string): Endpoint | undefined {
-    const group = this.#groups.get(key);
-    if (group === undefined) return undefined;
-    const { active } = group;
-    const at = group.next;
-    group.next = at + 1 >= active.length ? 0 : at + 1;
-    return active[at];
+  /** The next in turn that was not tried, or undefined when all were. */
+  pickUntried(key: string, tried: ReadonlySet<Place>): Place | undefined {
+    return this.#groups.get(key)?.health.pickUntried(tried);
   }
 
   /**
    * The endpoint for another attempt: one that was not tried, while there is one. Then it is the
    * next in turn, and `tried` begins anew.
-   *
-   * @param tried `address port` of those that were
    */
-  pickOther(key: string, tried: Set<string>): Endpoint | undefined {
-    const group = this.#groups.get(key);
-    if (group === undefined) return undefined;
-    const { active } = group;
-    for (let i = 0; i < active.length; i++) {
-      const at = (group.next + i) % active.length;
-      const endpoint = active[at]!;
-      if (tried.has(addressKey(endpoint))) continue;
-      group.next = (at + 1) % active.length;
-      return endpoint;
-    }
+  pickOther(key: string, tried: Set<Place>): Place | undefined {
+    const untried = this.pickUntried(key, tried);
+    if (untried !== undefined) return untried;
     tried.clear();
     return this.pick(key);
+  }
+
+  /** Does a set have this address in rotation? */
+  inRotation(target: { address: string; port: number }): boolean {
+    return this.#references.has(addressKey(target));
+  }
+
+  /** What the proxy itself sees of every set, for metrics and dumps. */
+  observed(): Iterable<[string, Group]> {
+    return this.#groups.entries();
   }
 
   /** Every set, for dumps. */
@@ -149,7 +170,7 @@ export class EndpointRegistry {
     return this.#sets.entries();
   }
 
-  #reference(endpoint: Endpoint, by: 1 | -1): void {
+  #reference(endpoint: { address: string; port: number }, by: 1 | -1): void {
     const key = addressKey(endpoint);
     const count = (this.#references.get(key) ?? 0) + by;
     if (count > 0) this.#references.set(key, count);

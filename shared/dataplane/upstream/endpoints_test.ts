@@ -51,6 +51,43 @@ Deno.test("EndpointRegistry retires an address when no set names it any more", (
   assertEquals(told, ["3 false", "1 true"]);
 });
 
+Deno.test("EndpointRegistry retires an address that terminates while others are ready", () => {
+  const told: string[] = [];
+  const registry = new EndpointRegistry({
+    observer: { setRetired: (target, retired) => told.push(`${target.port} ${retired}`) },
+  });
+  const set = (endpoints: Endpoint[]) =>
+    registry.setEndpoints("k", { kind: "endpoints", endpoints });
+  set([endpoint(1), endpoint(2)]);
+  told.length = 0;
+  const leaving = endpoint(1, { ready: false, terminating: true });
+  set([leaving, endpoint(2)]);
+  assertEquals(told, ["1 true"]);
+  assertEquals(registry.inRotation(endpoint(1)), false);
+  // It is all that there is: back in rotation.
+  set([leaving]);
+  assertEquals(told, ["1 true", "1 false", "2 true"]);
+  assertEquals(picks(registry, 2), [1, 1]);
+});
+
+Deno.test("EndpointRegistry keeps the health of endpoints that stay, and forgets that of others", () => {
+  const registry = new EndpointRegistry({ random: () => 0 });
+  const set = (ports: number[]) =>
+    registry.setEndpoints("k", { kind: "endpoints", endpoints: ports.map((p) => endpoint(p)) });
+  set([1, 2, 3]);
+  const first = registry.pick("k")!;
+  for (let i = 0; i < 5; i++) first.report("connection", first.epoch);
+  assertEquals(new Set(picks(registry, 4)), new Set([2, 3]));
+  set([1, 2, 4]);
+  assertEquals(new Set(picks(registry, 4)), new Set([2, 4]));
+  set([2, 4]);
+  set([1, 2, 4]);
+  assertEquals(new Set(picks(registry, 3)), new Set([1, 2, 4]));
+  // What is still heard of the one that left is of nobody's concern.
+  for (let i = 0; i < 9; i++) first.report("connection", first.epoch);
+  assertEquals(new Set(picks(registry, 3)), new Set([1, 2, 4]));
+});
+
 Deno.test("Deadlines expire in time, not before, and not when stopped", async () => {
   let now = 0;
   const deadlines = new Deadlines({ monotonic: () => now });
@@ -84,12 +121,13 @@ Deno.test("Deadlines expire in time, not before, and not when stopped", async ()
 Deno.test("EndpointRegistry.pickOther() avoids what was tried, and begins anew when all were", () => {
   const registry = new EndpointRegistry({ random: () => 0 });
   registry.setEndpoints("k", { kind: "endpoints", endpoints: [1, 2, 3].map((p) => endpoint(p)) });
-  const tried = new Set(["10.0.0.1 1"]);
-  assertEquals(registry.pickOther("k", tried)?.port, 2);
-  // The rotation went on to the third.
-  assertEquals(registry.pickOther("k", tried)?.port, 3);
-  tried.add("10.0.0.1 2").add("10.0.0.1 3");
-  assertEquals(registry.pickOther("k", tried)?.port, 1);
+  const first = registry.pick("k")!;
+  const second = registry.pickOther("k", new Set([first]))!;
+  const tried = new Set([first, second]);
+  const third = registry.pickOther("k", tried)!;
+  assertEquals([first.port, second.port, third.port], [1, 2, 3]);
+  assertEquals(registry.pickUntried("k", new Set([first, second, third])), undefined);
+  assertEquals(registry.pickOther("k", tried.add(third))?.port, 1);
   assertEquals(tried.size, 0);
   registry.removeEndpoints("k");
   assertEquals(registry.pickOther("k", tried), undefined);

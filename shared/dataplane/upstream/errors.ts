@@ -33,13 +33,16 @@ export class UpstreamError extends Error {
   readonly kind: UpstreamErrorKind;
   /** The endpoint cannot have acted on the request: it may be sent to another. */
   readonly unprocessed: boolean;
+  /** The connection was lost before the first byte of an answer. */
+  readonly unanswered: boolean;
   constructor(
     kind: UpstreamErrorKind,
     message: string,
-    options: { cause?: unknown; unprocessed?: boolean } = {},
+    options: { cause?: unknown; unprocessed?: boolean; unanswered?: boolean } = {},
   ) {
     super(message, options);
     this.kind = kind;
     this.unprocessed = options.unprocessed ?? (kind === "connect" || kind === "connect_timeout");
+    this.unanswered = options.unanswered ?? false;
   }
 }

@@ -3,6 +3,7 @@ import type { BodyReader, HeaderList } from "../request/types.ts";
 import { Deadline } from "./deadlines.ts";
 import { UpstreamError, type UpstreamErrorKind } from "./errors.ts";
 import type { RequestHead } from "./request_head.ts";
+import type { SetLoad } from "./set_load.ts";
 import type { UpstreamTunnel } from "./tunnel.ts";
 
 /** A request as the client sends it. */
@@ -29,6 +30,14 @@ export interface UpstreamResponse {
   readonly tunnel?: UpstreamTunnel;
 }
 
+/** Where an exchange goes. */
+export interface Target {
+  readonly address: string;
+  readonly port: number;
+  /** The circuit breakers of the set that it was picked from; absent = only those of the address. */
+  readonly load?: SetLoad;
+}
+
 /** Who carries an exchange at the moment and can end it. */
 export interface ExchangeCarrier {
   abandon(exchange: Exchange, error: UpstreamError): void;
@@ -47,6 +56,7 @@ export function isIdempotent(method: string): boolean {
  */
 export class Exchange {
   readonly request: UpstreamRequest;
+  readonly load: SetLoad | null;
   readonly response: Promise<UpstreamResponse>;
   /** Connect and silence deadlines; whoever carries the exchange runs it. */
   readonly silence: Deadline;
@@ -62,8 +72,9 @@ export class Exchange {
   #resolve!: (response: UpstreamResponse) => void;
   #reject!: (error: UpstreamError) => void;
 
-  constructor(request: UpstreamRequest) {
+  constructor(request: UpstreamRequest, load: SetLoad | null = null) {
     this.request = request;
+    this.load = load;
     this.silence = new Deadline(() =>
       this.abort(new UpstreamError(this.waitingFor, `no progress: ${this.waitingFor}`))
     );

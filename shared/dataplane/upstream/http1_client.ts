@@ -7,7 +7,7 @@ import { DEFAULT_LIMITS, type Limits } from "../request/limits.ts";
 import { connectEndpoint } from "./connect.ts";
 import type { UpstreamConn } from "./connect.ts";
 import { Deadlines } from "./deadlines.ts";
-import { Exchange, type UpstreamRequest } from "./exchange.ts";
+import { Exchange, type Target, type UpstreamRequest } from "./exchange.ts";
 import { AddressPool } from "./pool.ts";
 import { PoolMap, type PoolTarget } from "./pool_map.ts";
 import { connectTls, TlsConn } from "./tls_connect.ts";
@@ -21,8 +21,8 @@ export interface Http1ClientOptions {
   deadlines?: Deadlines;
   /** Called for every request that is sent a second time. */
   onRetry?: () => void;
-  /** Called when an address takes no more requests, once until it does again. */
-  onBreakerOpen?: () => void;
+  /** Does no endpoint set have the address in rotation? Then nothing idle is kept. */
+  isRetired?: (target: { address: string; port: number }) => boolean;
   /** Opens a connection; tests replace it. */
   connect?: (address: string, port: number, signal: AbortSignal) => Promise<UpstreamConn>;
 }
@@ -45,12 +45,8 @@ export class Http1Client implements ProfileObserver {
   }
 
   /** Starts an exchange with `address:port`; its `response` promise tells how it went. */
-  exchange(
-    target: PoolTarget,
-    request: UpstreamRequest,
-    tls: TlsProfile | null = null,
-  ): Exchange {
-    const exchange = new Exchange(request);
+  exchange(target: Target, request: UpstreamRequest, tls: TlsProfile | null = null): Exchange {
+    const exchange = new Exchange(request, target.load ?? null);
     this.pool(target, tls).run(exchange);
     return exchange;
   }
@@ -70,14 +66,14 @@ export class Http1Client implements ProfileObserver {
         ? this.#options.connect ?? connectEndpoint
         : (address, port, signal) => connectSecured({ address, port, profile: tls, signal }),
       onRetry: this.#options.onRetry ?? (() => {}),
-      onBreakerOpen: this.#options.onBreakerOpen ?? (() => {}),
+      retired: this.#options.isRetired?.(target) ?? false,
       onEmpty: () => this.#pools.delete({ address, port }, tls, pool),
     });
     this.#pools.set(target, tls, pool);
     return pool;
   }
 
-  /** Closes idle connections to an address that no endpoint set names; running ones finish. */
+  /** Closes idle connections to an address that no set has in rotation; running ones finish. */
   setRetired(target: PoolTarget, retired: boolean): void {
     this.#pools.setRetired(target, retired);
   }

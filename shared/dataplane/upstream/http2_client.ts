@@ -11,7 +11,7 @@ import { TcpStream } from "../serve/tcp_stream.ts";
 import { TlsStream } from "../serve/tls_stream.ts";
 import { connectEndpoint } from "./connect.ts";
 import { Deadlines } from "./deadlines.ts";
-import { Exchange, type UpstreamRequest } from "./exchange.ts";
+import { Exchange, type Target, type UpstreamRequest } from "./exchange.ts";
 import { Http2Pool } from "./http2_pool.ts";
 import { PoolMap, type PoolTarget } from "./pool_map.ts";
 import { connectTls } from "./tls_connect.ts";
@@ -26,8 +26,8 @@ export interface Http2ClientOptions {
   deadlines?: Deadlines;
   /** Called for every request that is sent a second time. */
   onRetry?: () => void;
-  /** Called when an address takes no more requests, once until it does again. */
-  onBreakerOpen?: () => void;
+  /** Does no endpoint set have the address in rotation? Then nothing idle is kept. */
+  isRetired?: (target: { address: string; port: number }) => boolean;
 }
 
 /** Shared by all scopes: plaintext carries no identity, and over TLS the profile is the identity. */
@@ -46,17 +46,13 @@ export class Http2Client implements ProfileObserver {
   }
 
   /** Starts an exchange with `address:port`; its `response` promise tells how it went. */
-  exchange(
-    target: PoolTarget,
-    request: UpstreamRequest,
-    tls: TlsProfile | null = null,
-  ): Exchange {
-    const exchange = new Exchange(request);
+  exchange(target: Target, request: UpstreamRequest, tls: TlsProfile | null = null): Exchange {
+    const exchange = new Exchange(request, target.load ?? null);
     this.#pool(target, tls).run(exchange);
     return exchange;
   }
 
-  /** Closes idle connections to an address that no endpoint set names; running ones finish. */
+  /** Closes idle connections to an address that no set has in rotation; running ones finish. */
   setRetired(target: PoolTarget, retired: boolean): void {
     this.#pools.setRetired(target, retired);
   }
@@ -95,7 +91,7 @@ export class Http2Client implements ProfileObserver {
         ? connectStream
         : (address, port, signal) => connectSecured({ address, port, profile: tls, signal }),
       onRetry: onRetry ?? (() => {}),
-      onBreakerOpen: this.#options.onBreakerOpen ?? (() => {}),
+      retired: this.#options.isRetired?.(target) ?? false,
       onEmpty: () => this.#pools.delete({ address, port }, tls, pool),
     });
     this.#pools.set(target, tls, pool);

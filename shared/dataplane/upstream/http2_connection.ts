@@ -12,6 +12,7 @@ import type { Deadlines } from "./deadlines.ts";
 import type { UpstreamError } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
 import { ClientStream } from "./http2_stream.ts";
+import type { SetLoad } from "./set_load.ts";
 
 /** What a connection tells its pool. */
 export interface Http2Owner {
@@ -32,6 +33,8 @@ export class Http2Upstream implements SessionRole {
   readonly session: Session;
   /** Streams that came to an end. */
   served = 0;
+  /** The set for whose request it was opened; the pool's to keep. */
+  load: SetLoad | null = null;
   readonly #owner: Http2Owner;
   readonly #idle: Deadline;
   /** The endpoint's settings arrived, so it speaks HTTP/2. */

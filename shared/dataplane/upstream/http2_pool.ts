@@ -10,6 +10,7 @@ import { UpstreamError } from "./errors.ts";
 import type { Exchange, ExchangeCarrier } from "./exchange.ts";
 import { Http2Upstream } from "./http2_connection.ts";
 import type { Http2Owner } from "./http2_connection.ts";
+import type { SetLoad } from "./set_load.ts";
 
 export interface Http2PoolOptions {
   address: string;
@@ -22,8 +23,8 @@ export interface Http2PoolOptions {
   connect(address: string, port: number, signal: AbortSignal): Promise<ByteStream>;
   /** Called for every exchange that is sent a second time. */
   onRetry(): void;
-  /** The queue is full; called once until there is room again. */
-  onBreakerOpen(): void;
+  /** No endpoint set has the address in rotation when the pool is made. */
+  retired: boolean;
   /** Nothing is open or waiting any more. */
   onEmpty(): void;
 }
@@ -42,12 +43,12 @@ export class Http2Pool implements Http2Owner, ExchangeCarrier {
   readonly #open = new Set<Http2Upstream>();
   readonly #connecting = new Set<AbortController>();
   readonly #waiting = new Set<Exchange>();
-  readonly #breaker: Breaker;
-  #retired = false;
+  readonly #breaker = new Breaker();
+  #retired: boolean;
 
   constructor(options: Http2PoolOptions) {
     this.#options = options;
-    this.#breaker = new Breaker(() => options.onBreakerOpen());
+    this.#retired = options.retired;
     this.limits = options.limits;
     this.http2 = options.http2;
     this.deadlines = options.deadlines;
@@ -70,20 +71,27 @@ export class Http2Pool implements Http2Owner, ExchangeCarrier {
         if (connection.room > 0) return connection.start(exchange);
       }
     }
+    const { load } = exchange;
     if (this.#waiting.size >= this.limits.maxPendingRequests) {
       const { address, port } = this.#options;
-      this.#breaker.refused();
+      if (this.#breaker.refused() && load !== null) load.opens.endpoint_pending++;
       return exchange.fail(new UpstreamError("overflow", `${address}:${port}: queue is full`));
     }
     this.#breaker.taken();
+    const blocked = this.#full() || !this.#mayConnectFor(exchange);
+    if (load !== null && !load.mayWait(blocked)) {
+      const problem = "too many requests wait for the backend";
+      return exchange.fail(new UpstreamError("overflow", problem));
+    }
     exchange.carrier = this;
-    exchange.waitingFor = this.#full() ? "overflow" : "connect_timeout";
+    exchange.waitingFor = blocked ? "overflow" : "connect_timeout";
     this.#waiting.add(exchange);
+    if (load !== null) load.pending++;
     this.deadlines.start(exchange.silence, this.limits.connectTimeout);
     this.#grow();
   }
 
-  /** The address is (or is no longer) part of an endpoint set. */
+  /** The address is (or is no longer) in rotation. */
   setRetired(retired: boolean): void {
     this.#retired = retired;
     if (retired) { for (const connection of [...this.#open]) this.freed(connection); }
@@ -107,7 +115,7 @@ export class Http2Pool implements Http2Owner, ExchangeCarrier {
   // ---- ExchangeCarrier: while it waits ------------------------------------------------------
 
   abandon(exchange: Exchange): void {
-    this.#waiting.delete(exchange);
+    this.#leave(exchange);
     this.#checkEmpty();
   }
 
@@ -124,6 +132,8 @@ export class Http2Pool implements Http2Owner, ExchangeCarrier {
 
   closed(connection: Http2Upstream): void {
     this.#open.delete(connection);
+    if (connection.load !== null) connection.load.connections--;
+    connection.load = null;
     if (!connection.wasReady) {
       // It does not speak HTTP/2; another attempt would end the same way.
       this.#failWaiting(new UpstreamError("protocol", "the endpoint does not speak HTTP/2"));
@@ -142,11 +152,21 @@ export class Http2Pool implements Http2Owner, ExchangeCarrier {
   #serve(connection: Http2Upstream): void {
     for (const exchange of this.#waiting) {
       if (connection.room <= 0) break;
-      this.#waiting.delete(exchange);
+      this.#leave(exchange);
       exchange.silence.stop();
       connection.start(exchange);
     }
     this.#grow();
+  }
+
+  /** Takes an exchange out of the queue. */
+  #leave(exchange: Exchange): void {
+    if (this.#waiting.delete(exchange) && exchange.load !== null) exchange.load.pending--;
+  }
+
+  /** Has the set room for a connection? One to each endpoint it always has. */
+  #mayConnectFor({ load }: Exchange): boolean {
+    return load === null || this.open === 0 || load.mayConnect();
   }
 
   #full(): boolean {
@@ -165,13 +185,16 @@ export class Http2Pool implements Http2Owner, ExchangeCarrier {
       } else coming++;
     }
     while (coming * this.http2.maxStreams < this.#waiting.size && !this.#full()) {
+      const [first] = this.#waiting;
+      if (first === undefined || !this.#mayConnectFor(first)) return;
       coming++;
-      this.#connect();
+      this.#connect(first.load);
     }
   }
 
-  #connect(): void {
+  #connect(load: SetLoad | null): void {
     const { address, port } = this.#options;
+    if (load !== null) load.connections++;
     const controller = new AbortController();
     const deadline = new Deadline(() =>
       controller.abort(new UpstreamError("connect_timeout", "connect timed out"))
@@ -181,13 +204,18 @@ export class Http2Pool implements Http2Owner, ExchangeCarrier {
     this.#options.connect(address, port, controller.signal).then((stream) => {
       deadline.stop();
       this.#connecting.delete(controller);
-      if (controller.signal.aborted) return stream.destroy();
+      if (controller.signal.aborted) {
+        if (load !== null) load.connections--;
+        return stream.destroy();
+      }
       const connection = new Http2Upstream(stream, this);
+      connection.load = load;
       this.#open.add(connection);
       void connection.run();
     }, (error) => {
       deadline.stop();
       this.#connecting.delete(controller);
+      if (load !== null) load.connections--;
       const cause = error instanceof UpstreamError ? error : new UpstreamError(
         "connect",
         `${address}:${port}: connect failed`,

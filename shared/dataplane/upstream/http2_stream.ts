@@ -130,7 +130,8 @@ export class ClientStream implements StreamOwner, BodySource, ExchangeCarrier {
     if (this.#complete) return reader?.cancel();
     exchange.carrier = null;
     if (this.#mayRepeat(failure)) return this.#connection.retry(exchange);
-    const error = this.#error ?? upstreamError(failure);
+    const unanswered = failure.by === "connection" && this.#head === null && this.#interim === 0;
+    const error = this.#error ?? upstreamError(failure, unanswered);
     exchange.fail(error);
     this.#body?.fail(error);
     reader?.cancel(error);
@@ -240,16 +241,16 @@ export class ClientStream implements StreamOwner, BodySource, ExchangeCarrier {
     const { body } = exchange.request;
     if (body !== null && "read" in body && exchange.sent > 0) return false;
     // RFC 9113 §8.7: refused before anything was done with it.
-    if (failure.code === ErrorCode.REFUSED_STREAM) return true;
+    if (failure.code === ErrorCode.REFUSED_STREAM) return exchange.request.once !== true;
     return failure.by === "connection" && this.#connection.served > 0 && exchange.replayable();
   }
 }
 
-function upstreamError({ by, code, reason }: StreamFailure): UpstreamError {
+function upstreamError({ by, code, reason }: StreamFailure, unanswered: boolean): UpstreamError {
   if (by !== "us") {
     // RFC 9113 §8.7.
     const unprocessed = code === ErrorCode.REFUSED_STREAM;
-    return new UpstreamError("reset", reason, { unprocessed });
+    return new UpstreamError("reset", reason, { unprocessed, unanswered });
   }
   return new UpstreamError(code === ErrorCode.CANCEL ? "timeout" : "protocol", reason);
 }

@@ -20,8 +20,8 @@ export interface PoolOptions {
   connect(address: string, port: number, signal: AbortSignal): Promise<UpstreamConn>;
   /** Called for every exchange that is sent a second time. */
   onRetry(): void;
-  /** The queue is full; called once until there is room again. */
-  onBreakerOpen(): void;
+  /** No endpoint set has the address in rotation when the pool is made. */
+  retired: boolean;
   /** Nothing is open or waiting any more. */
   onEmpty(pool: AddressPool): void;
 }
@@ -43,9 +43,9 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
   readonly #waiting = new Set<Exchange>();
   readonly #connecting = new Set<AbortController>();
   readonly #sweep: Deadline;
-  readonly #breaker: Breaker;
-  /** No endpoint set names this address any more: nothing idle is kept. */
-  #retired = false;
+  readonly #breaker = new Breaker();
+  /** No endpoint set has this address in rotation: nothing idle is kept. */
+  #retired: boolean;
 
   constructor(options: PoolOptions) {
     this.#options = options;
@@ -54,7 +54,7 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
     this.limits = options.limits;
     this.deadlines = options.deadlines;
     this.#sweep = new Deadline(() => this.#closeOldest());
-    this.#breaker = new Breaker(() => options.onBreakerOpen());
+    this.#retired = options.retired;
   }
 
   /** Open connections, those being opened included. */
@@ -82,7 +82,7 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
     this.#enqueue(exchange);
   }
 
-  /** The address is (or is no longer) part of an endpoint set. */
+  /** The address is (or is no longer) in rotation. */
   setRetired(retired: boolean): void {
     this.#retired = retired;
     if (retired) this.closeIdle();
@@ -131,6 +131,8 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
   }
 
   closed(connection: UpstreamConnection): void {
+    if (connection.load !== null) connection.load.connections--;
+    connection.load = null;
     if (!this.#busy.delete(connection)) {
       const at = this.#idle.indexOf(connection);
       if (at !== -1) this.#idle.splice(at, 1);
@@ -149,8 +151,12 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
     this.#checkEmpty();
   }
 
-  retry(exchange: Exchange): void {
+  retry(exchange: Exchange, connection: UpstreamConnection): void {
     this.#options.onRetry();
+    // It makes room for the one that takes its place.
+    this.#busy.delete(connection);
+    if (connection.load !== null) connection.load.connections--;
+    connection.load = null;
     // A fresh connection: others of the pool are likely to be as dead.
     this.#enqueue(exchange);
   }
@@ -158,39 +164,63 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
   // ---- ExchangeCarrier: while it waits ------------------------------------------------------
 
   abandon(exchange: Exchange): void {
-    this.#waiting.delete(exchange);
+    this.#leave(exchange);
   }
 
   // -------------------------------------------------------------------------------------------
 
   #enqueue(exchange: Exchange): void {
+    const { load } = exchange;
     const full = this.open >= this.limits.maxUpstreamConnections;
     if (full && this.#waiting.size >= this.limits.maxPendingRequests) {
-      this.#breaker.refused();
+      if (this.#breaker.refused() && load !== null) load.opens.endpoint_pending++;
       exchange.fail(new UpstreamError("overflow", `${this.address}:${this.port}: queue is full`));
       return;
     }
     this.#breaker.taken();
+    const blocked = full || !this.#mayConnectFor(exchange);
+    if (load !== null && !load.mayWait(blocked)) {
+      exchange.fail(new UpstreamError("overflow", "too many requests wait for the backend"));
+      return;
+    }
     exchange.carrier = this;
-    exchange.waitingFor = full ? "overflow" : "connect_timeout";
+    exchange.waitingFor = blocked ? "overflow" : "connect_timeout";
     this.#waiting.add(exchange);
+    if (load !== null) load.pending++;
     this.deadlines.start(exchange.silence, this.limits.connectTimeout);
     this.#open();
   }
 
+  /** Takes an exchange out of the queue. */
+  #leave(exchange: Exchange): void {
+    if (this.#waiting.delete(exchange) && exchange.load !== null) exchange.load.pending--;
+  }
+
   #shift(): Exchange | undefined {
     for (const exchange of this.#waiting) {
-      this.#waiting.delete(exchange);
+      this.#leave(exchange);
       exchange.silence.stop();
       return exchange;
     }
     return undefined;
   }
 
+  /**
+   * Has the set room for a connection? One to each endpoint it always has: a request that was sent
+   * here must not wait for connections to other endpoints.
+   */
+  #mayConnectFor({ load }: Exchange): boolean {
+    return load === null || this.open === 0 || load.mayConnect();
+  }
+
   /** Opens a connection unless as many are being opened as requests wait. */
   #open(): void {
     if (this.#connecting.size >= this.#waiting.size) return;
     if (this.open >= this.limits.maxUpstreamConnections) return;
+    const [first] = this.#waiting;
+    if (first === undefined || !this.#mayConnectFor(first)) return;
+    const { load } = first;
+    if (load !== null) load.connections++;
     const controller = new AbortController();
     const deadline = new Deadline(() =>
       controller.abort(new UpstreamError("connect_timeout", "connect timed out"))
@@ -200,13 +230,18 @@ export class AddressPool implements ConnectionOwner, ExchangeCarrier {
     this.#options.connect(this.address, this.port, controller.signal).then((conn) => {
       deadline.stop();
       this.#connecting.delete(controller);
-      if (controller.signal.aborted) return conn.close();
+      if (controller.signal.aborted) {
+        if (load !== null) load.connections--;
+        return conn.close();
+      }
       // Nagle's algorithm would hold the second write of a request back.
       const connection = new UpstreamConnection(conn, this);
+      connection.load = load;
       this.released(connection);
     }, (error) => {
       deadline.stop();
       this.#connecting.delete(controller);
+      if (load !== null) load.connections--;
       const failure = error instanceof UpstreamError ? error : new UpstreamError(
         "connect",
         `${this.address}:${this.port}: connect failed`,

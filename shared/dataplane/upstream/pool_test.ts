@@ -95,6 +95,37 @@ Deno.test("Http1Client closes idle connections to an address that is gone", asyn
   });
 });
 
+Deno.test("AddressPool carries on after its only connection was stale", async () => {
+  const gone = Promise.withResolvers<void>();
+  await withRig(async (c) => {
+    await c.head();
+    await c.send(OK);
+    await c.head();
+    if (c.number === 1) return;
+    await c.gone();
+    gone.resolve();
+  }, async ({ client, origin, send }) => {
+    await send().response;
+    // The first connection takes it and closes; the second answers, and is the pool's again.
+    await send().response;
+    assertEquals([origin.accepted, client.connections()], [2, 1]);
+    client.setRetired(origin, true);
+    assertEquals(client.connections(), 0);
+    await gone.promise;
+  });
+});
+
+Deno.test("a pool of an address that is out of rotation keeps nothing idle, from its first use on", async () => {
+  let retired = true;
+  await withRig(answeringOrigin(() => OK), async ({ client, send }) => {
+    await send().response;
+    assertEquals(client.connections(), 0);
+    retired = false;
+    await send().response;
+    assertEquals(client.connections(), 1);
+  }, { isRetired: () => retired });
+});
+
 Deno.test("Exchange.abort() ends an exchange and its connection", async () => {
   const gone = Promise.withResolvers<void>();
   await withRig(async (c) => {
@@ -110,13 +141,9 @@ Deno.test("Exchange.abort() ends an exchange and its connection", async () => {
   });
 });
 
-Deno.test("Breaker counts when it opens, not what it refuses", () => {
-  let opens = 0;
-  const breaker = new Breaker(() => opens++);
-  breaker.refused();
-  breaker.refused();
-  assertEquals(opens, 1);
+Deno.test("Breaker tells when it opens, not what it refuses", () => {
+  const breaker = new Breaker();
+  assertEquals([breaker.refused(), breaker.refused()], [true, false]);
   breaker.taken();
-  breaker.refused();
-  assertEquals(opens, 2);
+  assertEquals(breaker.refused(), true);
 });

@@ -21,6 +21,7 @@ export interface Origin {
   readonly port: number;
   /** Connections accepted so far. */
   readonly accepted: number;
+  /** Idempotent. */
   close(): Promise<void>;
 }
 
@@ -42,18 +43,20 @@ export function startOrigin(script: (connection: OriginConnection) => Promise<vo
       running.add(run);
     }
   })();
+  let closing: Promise<void> | undefined;
+  const close = async () => {
+    listener.close();
+    await loop;
+    for (const conn of open) closeQuietly(conn);
+    await Promise.all(running);
+  };
   return {
     address: "127.0.0.1",
     port: listener.addr.port,
     get accepted() {
       return accepted;
     },
-    async close() {
-      listener.close();
-      await loop;
-      for (const conn of open) closeQuietly(conn);
-      await Promise.all(running);
-    },
+    close: () => closing ??= close(),
   };
 }
 

@@ -29,5 +29,5 @@ Deno.test("sumMetrics() adds what workers counted, within the bound of one proxy
   assertEquals(value(requests.find((line) => line.includes("__other__"))), 500);
   assertEquals(requests.reduce((sum, line) => sum + value(line), 0), 3000);
   assert(text.includes("lgw_proxy_series_overflow_total 500"));
-  assert(text.includes("lgw_proxy_circuit_breaker_opens_total 0"));
+  assert(text.includes("# TYPE lgw_proxy_circuit_breaker_opens_total counter"));
 });
