@@ -46,6 +46,7 @@ export function grpcStatus(cause: FailureCause): number {
     case "no_backends":
     case "invalid_backend":
     case "no_endpoints":
+    case "circuit_open":
     case "upstream_overflow":
     case "upstream_connect":
     case "upstream_connect_timeout":
