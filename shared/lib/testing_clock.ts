@@ -41,9 +41,9 @@ export class TestingClock implements Clock {
   delay(ms: number, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     this.delays.push(ms);
-    this.#options.onDelay?.(ms);
     if (this.#options.instant) {
       this.#now += ms;
+      this.#options.onDelay?.(ms);
       // Through the event loop, so that a circle of waits starves nobody.
       return new Promise((resolve) => setTimeout(resolve, 0));
     }
@@ -62,6 +62,7 @@ export class TestingClock implements Clock {
       };
       this.#waiting.add(waiting);
       signal?.addEventListener("abort", onAbort, { once: true });
+      this.#options.onDelay?.(ms);
     });
   }
 
