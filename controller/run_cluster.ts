@@ -21,6 +21,7 @@ import { KubeApi } from "./source/kubernetes/api.ts";
 import { FOLLOWED_KINDS, KubernetesSource } from "./source/kubernetes/kubernetes_source.ts";
 import { LeaseElection } from "./source/kubernetes/lease.ts";
 import { withinScope } from "./source/watch_scope.ts";
+import { EventWriter } from "./status/events.ts";
 import { StatusWriter } from "./status/writer.ts";
 
 const FIELD_MANAGER = "light-k8s-gateway";
@@ -67,6 +68,17 @@ async function runTerm(
   });
   const { bus, acks, openPublisher } = openPublishing(config, { metrics, log });
   const memoryUse = new CollectAfterShrinking({ clock });
+  const events = new EventWriter({
+    api,
+    controllerName,
+    identity: kubernetes.identity,
+    clock,
+    hooks: {
+      onWritten: () => metrics.events.inc({ outcome: "written" }),
+      onError: () => metrics.events.inc({ outcome: "failed" }),
+      onDropped: () => metrics.events.inc({ outcome: "dropped" }),
+    },
+  });
   const statuses = new StatusWriter({
     api,
     controllerName,
@@ -78,6 +90,7 @@ async function runTerm(
       onWritten: (key) => metrics.statusUpdates.inc({ kind: kindOf(key) }),
       onConflict: () => metrics.statusConflicts.inc(),
       onError: () => metrics.statusErrors.inc(),
+      onChange: (object, before) => events.onChange(object, before),
     },
   });
   const source = new KubernetesSource({
@@ -194,6 +207,7 @@ async function runTerm(
   // First what writes, then the Lease: whoever takes it must find nobody writing.
   loop.close();
   statuses.close();
+  await events.close();
   await infrastructure.close();
   await publisher?.close();
   await lease?.close();
