@@ -69,6 +69,7 @@ export class DataPlane implements DataPlaneHost {
   readonly #connections: OpenConnections;
   readonly #bound: ConnectionBound;
   #open = 0;
+  #ending = false;
 
   /** Serves nothing yet. */
   constructor(options: DataPlaneOptions) {
@@ -143,6 +144,7 @@ export class DataPlane implements DataPlaneHost {
       deadlines,
       date,
       buffers: new WriteBuffers(),
+      ending: () => this.#ending,
       // A body that stalls is counted with the request it belongs to.
       onLimit: (limit: LimitName) => {
         if (limit !== "body_timeout") stats.limitExceeded(limit);
@@ -246,6 +248,10 @@ export class DataPlane implements DataPlaneHost {
       endpoints: Object.fromEntries(this.#endpoints.entries()),
       names: Object.fromEntries(this.#names.entries()),
     });
+  }
+
+  announceEnd(): void {
+    this.#ending = true;
   }
 
   /** Stops accepting, lets running requests finish within a bound, then closes everything. */
