@@ -112,6 +112,7 @@ async function runTerm(
     preferred: () => SHARED_FLEET_PORTS.first,
     last: SHARED_FLEET_PORTS.last,
     holdFreed: true,
+    inForce: () => publisher === undefined ? infrastructure.binds() : undefined,
     clock,
     log,
   });
@@ -165,7 +166,6 @@ async function runTerm(
   let lease: LeaseElection | undefined;
   let lost: string | undefined;
   if (synced !== "stopped") {
-    ports.restore(infrastructure.binds());
     loop.start();
     warm = true;
     lease = new LeaseElection({
@@ -180,6 +180,7 @@ async function runTerm(
     });
     const elected = await Promise.race([lease.elected.then((note) => ({ note })), stopped]);
     if (elected !== "stopped") {
+      ports.restore(infrastructure.binds());
       publisher = openPublisher({ holder: kubernetes.identity, previousLineage: elected.note });
       infrastructure.lead();
       loop.trigger();
