@@ -21,17 +21,21 @@ import {
   leaseHolder,
   metric,
   podsOf,
+  processOf,
   PROXY,
   readyPods,
   servedVersion,
+  type Signal,
   signalPod,
+  type SystemPod,
 } from "./system.ts";
 
 /** Requests per second. */
 const RATE = 300;
 /** Milliseconds from the end of a leader until another holds the Lease. */
 const TAKEOVER = { afterKill: 5_000, afterTerm: 1_000 };
-/** Milliseconds that a leader hangs: longer than its Lease lasts. */
+/** How often a moment in between is looked for. */
+const ATTEMPTS = 5;
 const COMPILES = "lgw_controller_compile_duration_seconds_count";
 
 const routePath = ({ namespace }: Rig) => objectPath(namespace, "httproutes", "shop");
@@ -109,19 +113,39 @@ Deno.test("leader killed after its compile, before its publish: the next one pub
     assertEquals(await servedVersion(rig.api, rig.scope), before + 1);
   }));
 
+/**
+ * Stops the leader between the publish of a change and the write of its status: the change is served,
+ * and nobody has been told.
+ */
+async function stopBeforeStatus(
+  rig: Rig,
+  leader: SystemPod,
+): Promise<{ signal: (signal: Signal) => void; mark: string; generation: number; before: number }> {
+  const [proxy] = await readyPods(rig.api, PROXY);
+  assert(proxy !== undefined);
+  const signal = await processOf(leader);
+  const series = `lgw_snapshot_version{scope="${rig.scope}"}`;
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const before = await servedVersion(rig.api, rig.scope);
+    const mark = `published-${attempt}`;
+    const generation = await rig.mark(mark);
+    await eventually("a proxy serves it", async () => (await metric(proxy, series))! > before);
+    signal("SIGSTOP");
+    if (await statusGeneration(rig.api, routePath(rig)) < generation) {
+      return { signal, mark, generation, before };
+    }
+    // This machine was too slow to look in between.
+    signal("SIGCONT");
+  }
+  throw new Error(`the status was written already, ${ATTEMPTS} times`);
+}
+
 Deno.test("leader killed after its publish, before its statuses: the next one writes them", () =>
   disturbed("published", async (rig) => {
     const { leader } = await controllers(rig.api);
-    const before = await servedVersion(rig.api, rig.scope);
-    const [proxy] = await readyPods(rig.api, PROXY);
-    assert(proxy !== undefined);
-    const generation = await rig.mark("published");
-    const series = `lgw_snapshot_version{scope="${rig.scope}"}`;
-    await eventually("a proxy serves it", async () => (await metric(proxy, series))! > before);
-    await signalPod(leader, "SIGKILL");
-    const written = await statusGeneration(rig.api, routePath(rig));
-    assert(written < generation, "the status was written already: nothing was shown");
-    await rig.marked("published");
+    const { signal, mark, generation, before } = await stopBeforeStatus(rig, leader);
+    signal("SIGKILL");
+    await rig.marked(mark);
     await accepted(rig.api, routePath(rig), generation);
     // What is served is what is wanted: taking over makes no version.
     assertEquals(await servedVersion(rig.api, rig.scope), before + 1);
@@ -159,14 +183,8 @@ Deno.test("leader killed amid its statuses: the next one writes the others, and 
 Deno.test("leader hangs longer than its Lease: it wakes up as a follower and writes nothing", () =>
   disturbed("hangs", async (rig) => {
     const { leader, other } = await controllers(rig.api);
-    const before = await servedVersion(rig.api, rig.scope);
-    const [proxy] = await readyPods(rig.api, PROXY);
-    assert(proxy !== undefined);
-    await rig.mark("first");
-    const series = `lgw_snapshot_version{scope="${rig.scope}"}`;
-    await eventually("a proxy serves it", async () => (await metric(proxy, series))! > before);
-    // Its status is not written yet, and will be due when it wakes up.
-    await signalPod(leader, "SIGSTOP");
+    // Its status is due when it wakes up.
+    const { signal, before } = await stopBeforeStatus(rig, leader);
     let generation: number;
     let version: number;
     let seen: unknown;
@@ -182,7 +200,7 @@ Deno.test("leader hangs longer than its Lease: it wakes up as a follower and wri
       });
       seen = await rig.api.request({ method: "GET", path: routePath(rig) });
     } finally {
-      await signalPod(leader, "SIGCONT");
+      signal("SIGCONT");
     }
     await eventually("it begins anew", async () => {
       return (await logOf(rig, leader.name)).includes('"starting_anew"');

@@ -114,11 +114,20 @@ export function ownCluster(): ClusterPaths {
   return paths;
 }
 
+export type Signal = "SIGKILL" | "SIGSTOP" | "SIGCONT";
+
 /** Sends a signal to the process of a pod's container, which runs on this machine. */
 export async function signalPod(
   pod: Pick<SystemPod, "name" | "container">,
-  signal: "SIGKILL" | "SIGSTOP" | "SIGCONT",
+  signal: Signal,
 ): Promise<void> {
+  (await processOf(pod))(signal);
+}
+
+/** The same for a signal that has to be sent at once: the process is looked for beforehand. */
+export async function processOf(
+  pod: Pick<SystemPod, "name" | "container">,
+): Promise<(signal: Signal) => void> {
   ownCluster();
   const pids: number[] = [];
   for await (const { name } of Deno.readDir("/proc")) {
@@ -127,7 +136,9 @@ export async function signalPod(
     if (pod.container !== "" && groups.includes(pod.container)) pids.push(Number(name));
   }
   if (pids.length === 0) throw new Error(`no process of pod ${pod.name} on this machine`);
-  for (const pid of pids) Deno.kill(pid, signal);
+  return (signal) => {
+    for (const pid of pids) Deno.kill(pid, signal);
+  };
 }
 
 /** Deletes a pod as users do: it may end in its own time. */
