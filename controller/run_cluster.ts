@@ -17,7 +17,7 @@ import type { Publisher } from "./publish/publisher.ts";
 import { busConnected, openPublishing } from "./publishing.ts";
 import { kindOf } from "./model/objects.ts";
 import { openAccess } from "./source/kubernetes/access.ts";
-import { KubeApi } from "./source/kubernetes/api.ts";
+import { KubeApi, KubeApiError } from "./source/kubernetes/api.ts";
 import { FOLLOWED_KINDS, KubernetesSource } from "./source/kubernetes/kubernetes_source.ts";
 import { LeaseElection } from "./source/kubernetes/lease.ts";
 import { withinScope } from "./source/watch_scope.ts";
@@ -65,10 +65,19 @@ async function runTerm(
       },
     },
   });
+  let lease: LeaseElection | undefined;
+  // What the bus refuses by the epoch, the API server would take: statuses, Services, slices.
+  const writes: Pick<KubeApi, "request" | "open"> = {
+    open: (request) => api.open(request),
+    request: (request) => {
+      if (request.method === "GET" || lease?.valid === true) return api.request(request);
+      return Promise.reject(new KubeApiError(0, "", "not sent: the Lease may be another's by now"));
+    },
+  };
   const { bus, acks, openPublisher } = openPublishing(config, { metrics, log });
   const memoryUse = new CollectAfterShrinking({ clock });
   const statuses = new StatusWriter({
-    api,
+    api: writes,
     controllerName,
     clock,
     random,
@@ -95,7 +104,7 @@ async function runTerm(
     log,
   });
   const infrastructure = new SharedFleetInfrastructure({
-    api,
+    api: writes,
     controllerName,
     namespaces,
     clock,
@@ -163,7 +172,6 @@ async function runTerm(
     Promise.all([source.start(), infrastructure.start(), busConnected(bus)]),
     stopped,
   ]);
-  let lease: LeaseElection | undefined;
   let lost: string | undefined;
   if (synced !== "stopped") {
     loop.start();

@@ -1,11 +1,11 @@
 /** The bus goes and comes back; users of the gateway do not notice. */
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { selfSigned } from "../../shared/secrets/self_signed.ts";
 import { eventually } from "../e2e/wait.ts";
 import { underLoad } from "./load.ts";
 import { HTTP_LISTENER, httpsListener, tlsSecret } from "./manifests.ts";
 import { accepted, answers, HOST, objectPath, withGateway } from "./rig.ts";
-import { BUS, controllers, deletePod, readyPods, signalPod } from "./system.ts";
+import { BUS, controllers, deletePod, readyPods, servedVersion, signalPod } from "./system.ts";
 
 /** Requests per second, in plaintext and over TLS each. */
 const RATE = 200;
@@ -29,6 +29,7 @@ for (const how of ["deleted", "killed"] as const) {
       };
       await answers(tls, { host: HOST });
       await controllers(rig.api);
+      const before = await servedVersion(rig.api, rig.scope);
       const [pod] = await readyPods(rig.api, BUS, 1);
       assert(pod !== undefined);
       await underLoad(
@@ -49,6 +50,10 @@ for (const how of ["deleted", "killed"] as const) {
             console.log(`  a change is served ${(performance.now() - began).toFixed(0)} ms later`);
             await accepted(rig.api, objectPath(rig.namespace, "httproutes", "shop"), generation);
             await load.more(RATE);
+            const version = await servedVersion(rig.api, rig.scope);
+            console.log(`  version ${before} before, ${version} afterwards`);
+            // The volume outlives the process; whether it outlives the pod is the installation's choice.
+            if (how === "killed") assertEquals(version, before + 1);
           }),
       );
     });

@@ -2,8 +2,9 @@
  * `deno task test:cluster`: the failures of a deployed gateway, against the cluster of KUBECONFIG.
  * The last line is `N passed, N failed`; without a gateway to test it is a failure that says why.
  *
- * `--restarts N`: how often the backend is restarted (20); other arguments go to `deno test`, such
- * as `--filter <name>` or the files to run.
+ * `--restarts N`: how often the backend is restarted (20); `--pre-stop S`: seconds that its pods go on
+ * after they were told to end (3). Other arguments go to `deno test`, such as `--filter <name>` or
+ * the files to run.
  */
 import { errorMessage } from "../../shared/lib/log.ts";
 import { systemClock } from "../../shared/lib/clock.ts";
@@ -47,14 +48,21 @@ async function testFiles(): Promise<string[]> {
   return files.sort();
 }
 
+/** The number after a flag, which is taken out of the arguments. */
+function take(args: string[], flag: string, otherwise: string): string {
+  const at = args.indexOf(flag);
+  const value = at < 0 ? otherwise : args.splice(at, 2)[1] ?? "";
+  if (!/^\d+$/.test(value)) throw new Error(`${flag}: a number is missing`);
+  return value;
+}
+
 async function run(args: string[]): Promise<boolean> {
-  const at = args.indexOf("--restarts");
-  const restarts = at < 0 ? "20" : args.splice(at, 2)[1] ?? "";
-  if (!/^[1-9]\d*$/.test(restarts)) throw new Error("--restarts: a number from 1 is missing");
+  const restarts = take(args, "--restarts", "20");
+  const preStop = take(args, "--pre-stop", "3");
   const files = args.some((arg) => arg.endsWith(".ts")) ? [] : await testFiles();
   const child = new Deno.Command(Deno.execPath(), {
     args: ["test", "--no-check", "--allow-all", ...args, ...files],
-    env: { NO_COLOR: "1", LGW_E2E_RESTARTS: restarts },
+    env: { NO_COLOR: "1", LGW_E2E_RESTARTS: restarts, LGW_E2E_PRE_STOP: preStop },
     stdout: "piped",
   }).spawn();
   let output = "";

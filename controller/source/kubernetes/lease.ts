@@ -64,6 +64,8 @@ export class LeaseElection {
   readonly #running: Promise<void>;
   #seen: Seen | undefined;
   #leading = false;
+  /** Monotonic milliseconds until which nobody else can have taken it. */
+  #validUntil = 0;
   #wake: () => void = () => {};
 
   constructor(options: LeaseOptions) {
@@ -100,8 +102,12 @@ export class LeaseElection {
     return this.#lost.promise;
   }
 
-  get leading(): boolean {
-    return this.#leading;
+  /**
+   * False as soon as another controller may hold the Lease, whether that is known here or not: a
+   * process that was stopped wakes up with everything due that it had planned.
+   */
+  get valid(): boolean {
+    return this.#leading && this.#options.clock.monotonic() < this.#validUntil;
   }
 
   /** Gives the Lease up, so that another can take it at once, and ends. */
@@ -263,6 +269,8 @@ export class LeaseElection {
       },
     };
     const path = objectPath(this.#place);
+    // Others count from when they see it, which is later.
+    const sent = clock.monotonic();
     this.#see(
       await api.request(
         seen === undefined
@@ -270,6 +278,7 @@ export class LeaseElection {
           : { method: "PUT", path, body, timeout },
       ),
     );
+    this.#validUntil = sent + duration;
   }
 
   /** Until the time is over, or (unless `through`) something was seen, or it ends. */
