@@ -17,7 +17,7 @@ import type { Publisher } from "./publish/publisher.ts";
 import { busConnected, openPublishing } from "./publishing.ts";
 import { kindOf } from "./model/objects.ts";
 import { openAccess } from "./source/kubernetes/access.ts";
-import { KubeApi } from "./source/kubernetes/api.ts";
+import { KubeApi, KubeApiError } from "./source/kubernetes/api.ts";
 import { FOLLOWED_KINDS, KubernetesSource } from "./source/kubernetes/kubernetes_source.ts";
 import { LeaseElection } from "./source/kubernetes/lease.ts";
 import { withinScope } from "./source/watch_scope.ts";
@@ -66,6 +66,15 @@ async function runTerm(
       },
     },
   });
+  let lease: LeaseElection | undefined;
+  // What the bus refuses by the epoch, the API server would take: statuses, Services, slices.
+  const writes: Pick<KubeApi, "request" | "open"> = {
+    open: (request) => api.open(request),
+    request: (request) => {
+      if (request.method === "GET" || lease?.valid === true) return api.request(request);
+      return Promise.reject(new KubeApiError(0, "", "not sent: the Lease may be another's by now"));
+    },
+  };
   const { bus, acks, openPublisher } = openPublishing(config, { metrics, log });
   const memoryUse = new CollectAfterShrinking({ clock });
   const events = new EventWriter({
@@ -80,7 +89,7 @@ async function runTerm(
     },
   });
   const statuses = new StatusWriter({
-    api,
+    api: writes,
     controllerName,
     clock,
     random,
@@ -108,7 +117,7 @@ async function runTerm(
     log,
   });
   const infrastructure = new SharedFleetInfrastructure({
-    api,
+    api: writes,
     controllerName,
     namespaces,
     clock,
@@ -125,6 +134,7 @@ async function runTerm(
     preferred: () => SHARED_FLEET_PORTS.first,
     last: SHARED_FLEET_PORTS.last,
     holdFreed: true,
+    inForce: () => publisher === undefined ? infrastructure.binds() : undefined,
     clock,
     log,
   });
@@ -175,10 +185,8 @@ async function runTerm(
     Promise.all([source.start(), infrastructure.start(), busConnected(bus)]),
     stopped,
   ]);
-  let lease: LeaseElection | undefined;
   let lost: string | undefined;
   if (synced !== "stopped") {
-    ports.restore(infrastructure.binds());
     loop.start();
     warm = true;
     lease = new LeaseElection({
@@ -193,6 +201,7 @@ async function runTerm(
     });
     const elected = await Promise.race([lease.elected.then((note) => ({ note })), stopped]);
     if (elected !== "stopped") {
+      ports.restore(infrastructure.binds());
       publisher = openPublisher({ holder: kubernetes.identity, previousLineage: elected.note });
       infrastructure.lead();
       loop.trigger();

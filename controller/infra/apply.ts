@@ -65,6 +65,8 @@ export class SharedFleetInfrastructure {
   #fleet: readonly FleetPod[] | undefined;
   #blocked: ReadonlyMap<string, string> = new Map();
   #leading = false;
+  /** What is wanted was decided while leading. */
+  #decided = false;
   #dirty = false;
   #running: Promise<void> | undefined;
   readonly #retries: WriteRetries;
@@ -106,7 +108,9 @@ export class SharedFleetInfrastructure {
 
   /** What the Gateways want; nothing is written before {@linkcode SharedFleetInfrastructure.lead}. */
   want(gateways: ReadonlyMap<string, GatewayInfrastructure>, binds: Binds): void {
-    if (gateways === this.#gateways && binds === this.#binds) return;
+    const first = this.#leading && !this.#decided;
+    this.#decided = this.#leading;
+    if (!first && gateways === this.#gateways && binds === this.#binds) return;
     this.#gateways = gateways;
     this.#binds = binds;
     this.#work();
@@ -119,10 +123,12 @@ export class SharedFleetInfrastructure {
     this.#work();
   }
 
-  /** This controller may write from now on. */
+  /**
+   * This controller may write, from the next {@linkcode SharedFleetInfrastructure.want} on: what it
+   * wanted before was a guess at what another one decides.
+   */
   lead(): void {
     this.#leading = true;
-    this.#work();
   }
 
   async close(): Promise<void> {
@@ -141,7 +147,7 @@ export class SharedFleetInfrastructure {
   /** One round after the other; what changes meanwhile is the next one's. */
   #work(): void {
     this.#dirty = true;
-    if (!this.#leading || this.#running !== undefined || this.#closing.signal.aborted) return;
+    if (!this.#decided || this.#running !== undefined || this.#closing.signal.aborted) return;
     this.#running = this.#rounds().finally(() => {
       this.#running = undefined;
       // What changed in the moment before is nobody's round yet.

@@ -17,6 +17,11 @@ export interface FleetPortsOptions {
    * else gets it for a while. Default: no.
    */
   holdFreed?: boolean;
+  /**
+   * What another controller has in force while that one decides; undefined while this one does. One
+   * that stands by must not follow a history of its own: with the lead every port would move.
+   */
+  inForce?: () => Binds | undefined;
   clock: Clock;
   log: Logger;
 }
@@ -55,9 +60,10 @@ export class FleetPorts {
     return this.#exhausted.get(scope);
   }
 
-  /** What was in force before this process began. */
+  /** What is in force, by whomever: the next allocation keeps it. */
   restore(binds: Binds): void {
     this.#binds = binds;
+    this.#declared = undefined;
     if (this.#options.holdFreed) this.#freed.update(binds, this.#options.clock.monotonic());
   }
 
@@ -81,6 +87,8 @@ export class FleetPorts {
       if (until <= now) this.#quarantine.delete(port);
     }
     const unusable = new Set(this.#quarantine.keys());
+    const inForce = this.#options.inForce?.();
+    if (inForce !== undefined) this.restore(inForce);
     if (this.#declared === declared && this.#avoided === [...unusable].join()) return;
     const requests = [...declared].map(([scope, ports]) => ({ scope, ports }));
     const { binds, exhausted } = allocateBinds(requests, {
@@ -94,7 +102,8 @@ export class FleetPorts {
     this.#exhausted = new Map(
       exhausted.map(({ scope, port }) => [scope, `no port of the fleet is left for port ${port}`]),
     );
-    if (holdFreed) this.#freed.update(binds, now);
+    // A guess of one who stands by gives nothing back.
+    if (holdFreed && inForce === undefined) this.#freed.update(binds, now);
     this.#declared = declared;
     this.#avoided = [...unusable].join();
     this.#binds = binds;

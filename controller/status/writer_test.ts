@@ -4,7 +4,7 @@ import { TestingClock } from "../../shared/lib/testing_clock.ts";
 import { asRecord } from "../source/decode/decoder.ts";
 import { TestingApiServer, type TestingObject } from "../source/kubernetes/testing_api_server.ts";
 import type { StoredObject } from "../source/kubernetes/stored.ts";
-import type { HttpRouteStatus } from "./http_route.ts";
+import type { RouteStatus } from "./route.ts";
 import { StatusWriter } from "./writer.ts";
 
 const ROUTES = "gateway.networking.k8s.io/httproutes";
@@ -18,7 +18,7 @@ const FOREIGN = {
   conditions: [{ type: "Odd", status: "Maybe" }],
 };
 
-function desired(status: "True" | "False" = "True"): HttpRouteStatus {
+function desired(status: "True" | "False" = "True"): RouteStatus {
   return {
     kind: "HTTPRoute",
     parents: [{

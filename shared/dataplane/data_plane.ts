@@ -70,6 +70,7 @@ export class DataPlane implements DataPlaneHost {
   readonly #connections: OpenConnections;
   readonly #bound: ConnectionBound;
   #open = 0;
+  #ending = false;
 
   /** Serves nothing yet. */
   constructor(options: DataPlaneOptions) {
@@ -148,6 +149,7 @@ export class DataPlane implements DataPlaneHost {
       deadlines,
       date,
       buffers: new WriteBuffers(),
+      ending: () => this.#ending,
       // A body that stalls is counted with the request it belongs to.
       onLimit: (limit: LimitName) => {
         if (limit !== "body_timeout") stats.limitExceeded(limit);
@@ -252,6 +254,10 @@ export class DataPlane implements DataPlaneHost {
       ejected: dumpEjected(this.#endpoints),
       names: Object.fromEntries(this.#names.entries()),
     });
+  }
+
+  announceEnd(): void {
+    this.#ending = true;
   }
 
   /** Stops accepting, lets running requests finish within a bound, then closes everything. */

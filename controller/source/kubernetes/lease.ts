@@ -109,8 +109,13 @@ export class LeaseElection {
     return this.#lost.promise;
   }
 
-  get leading(): boolean {
-    return this.#leading;
+  /**
+   * False as soon as another controller may hold the Lease, whether that is known here or not: a
+   * process that was stopped wakes up with everything due that it had planned.
+   */
+  get valid(): boolean {
+    const until = this.#renewed + this.#times.duration;
+    return this.#leading && this.#options.clock.monotonic() < until;
   }
 
   /** Gives the Lease up, so that another can take it at once, and ends. */

@@ -55,7 +55,7 @@ Deno.test("LeaseElection hands over at once when the leader goes, with its note"
   await withTwo(async ({ a, b }) => {
     await a.close();
     assertEquals(await b.elected, "lineage of a");
-    assertEquals([a.leading, b.leading], [false, true]);
+    assertEquals([a.valid, b.valid], [false, true]);
   });
 });
 
@@ -80,7 +80,7 @@ Deno.test("LeaseElection gives a deleted Lease back to its holder", async () => 
     await server.until(() => clock.delays.length > waits);
     clock.advance(LEASE_TIMES.renew);
     await server.until(() => holder(server) === "a");
-    assertEquals([a.leading, b.leading], [true, false]);
+    assertEquals([a.valid, b.valid], [true, false]);
   });
 });
 
@@ -163,7 +163,7 @@ Deno.test("LeaseElection has no two leaders at any time, and one again when the 
       for (let time = 0; time < 40_000; time += 100) {
         lease.calm = time > 25_000;
         await settle();
-        assert(candidates.filter(({ leading }) => leading).length <= 1, "two leaders");
+        assert(candidates.filter(({ valid }) => valid).length <= 1, "two leaders");
         // Who has lost begins anew, as the controller does.
         candidates = await Promise.all(candidates.map(async (one, index) => {
           const reason = await Promise.race([one.lost, Promise.resolve(undefined)]);
@@ -176,7 +176,7 @@ Deno.test("LeaseElection has no two leaders at any time, and one again when the 
         clock.advance(100);
       }
       await settle();
-      assertEquals(candidates.filter(({ leading }) => leading).length, 1);
+      assertEquals(candidates.filter(({ valid }) => valid).length, 1);
       lease.calm = true;
       await Promise.all(candidates.map((one) => one.close()));
     }),
