@@ -1,0 +1,61 @@
+import { assertEquals, assertStrictEquals } from "@std/assert";
+import { silentLogger } from "../../shared/lib/log.ts";
+import { TestingClock } from "../../shared/lib/testing_clock.ts";
+import { FleetPorts } from "./fleet_ports.ts";
+
+function rig({ last }: { last?: number } = {}) {
+  const clock = new TestingClock();
+  const ports = new FleetPorts({
+    preferred: () => 10_000,
+    ...(last === undefined ? {} : { last }),
+    holdFreed: true,
+    clock,
+    log: silentLogger,
+  });
+  const declared = (of: Record<string, number[]>) => new Map(Object.entries(of));
+  const bound = (scope: string, port = 80) => ports.binds.get(scope)?.get(port);
+  return { clock, ports, declared, bound };
+}
+
+Deno.test("FleetPorts moves nobody after a restart, nor when another comes", () => {
+  const { ports, declared, bound } = rig();
+  ports.restore(new Map([["gateway/ns/b", new Map([[80, 10_000]])]]));
+  ports.allocate(declared({ "gateway/ns/a": [80], "gateway/ns/b": [80] }));
+  assertEquals([bound("gateway/ns/a"), bound("gateway/ns/b")], [10_001, 10_000]);
+});
+
+Deno.test("FleetPorts works nothing out when nothing is different", () => {
+  const { ports, declared } = rig();
+  const wanted = declared({ "gateway/ns/a": [80] });
+  ports.allocate(wanted);
+  const before = ports.binds;
+  ports.allocate(wanted);
+  assertStrictEquals(ports.binds, before);
+});
+
+Deno.test("FleetPorts leaves a port that cannot be bound for ten minutes", () => {
+  const { clock, ports, declared, bound } = rig();
+  const wanted = declared({ "gateway/ns/a": [80] });
+  ports.allocate(wanted);
+  assertEquals(ports.avoid(new Set([20_000])), false);
+  assertEquals(ports.avoid(new Set([10_000])), true);
+  assertEquals(ports.avoid(new Set([10_000])), false);
+  ports.allocate(wanted);
+  assertEquals(bound("gateway/ns/a"), 10_001);
+  clock.advance(10 * 60_000);
+  ports.allocate(declared({ "gateway/ns/a": [80], "gateway/ns/b": [80] }));
+  assertEquals([bound("gateway/ns/a"), bound("gateway/ns/b")], [10_001, 10_000]);
+});
+
+Deno.test("FleetPorts says that no port is left, and gives a freed one back after ten minutes", () => {
+  const { clock, ports, declared, bound } = rig({ last: 10_000 });
+  ports.allocate(declared({ "gateway/ns/a": [80] }));
+  ports.allocate(declared({ "gateway/ns/b": [80] }));
+  assertEquals(
+    [bound("gateway/ns/b"), ports.exhausted("gateway/ns/b")],
+    [undefined, "no port of the fleet is left for port 80"],
+  );
+  clock.advance(10 * 60_000);
+  ports.allocate(declared({ "gateway/ns/b": [80] }));
+  assertEquals([bound("gateway/ns/b"), ports.exhausted("gateway/ns/b")], [10_000, undefined]);
+});
