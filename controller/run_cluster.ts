@@ -211,7 +211,7 @@ async function runTerm(
   await infrastructure.close();
   await publisher?.close();
   await lease?.close();
-  fleet.close();
+  await fleet.close();
   memoryUse.close();
   await source.close();
   await acks.close();
