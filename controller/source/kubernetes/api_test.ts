@@ -26,6 +26,14 @@ Deno.test("KubeApi says what was asked, and in the server's words why not", asyn
   assertMatch(message, /^GET \/api\/v1\/namespaces\/ns\/services\/s: 429 too many of you$/);
 });
 
+Deno.test("KubeApi goes nowhere else, whoever sends it there", async () => {
+  const { status } = await refusedBy((server) => {
+    server.fail(() => true, { kind: "status", code: 307 });
+    return get(server);
+  });
+  assertEquals(status, 0);
+});
+
 Deno.test("KubeApi takes no longer than it was given", async () => {
   const server = new TestingApiServer();
   const path = "/api/v1/services";
