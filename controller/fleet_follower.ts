@@ -47,10 +47,10 @@ export class FleetFollower {
     this.#timer = setInterval(() => this.#update(), LOOK);
   }
 
-  close(): void {
+  async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#stopListening();
-    void this.#watch?.close();
+    await this.#watch?.close();
   }
 
   #follow(labelSelector: string): CollectionWatch {

@@ -21,6 +21,7 @@ import { KubeApi, KubeApiError } from "./source/kubernetes/api.ts";
 import { FOLLOWED_KINDS, KubernetesSource } from "./source/kubernetes/kubernetes_source.ts";
 import { LeaseElection } from "./source/kubernetes/lease.ts";
 import { withinScope } from "./source/watch_scope.ts";
+import { TermPause } from "./term_pause.ts";
 import { EventWriter } from "./status/events.ts";
 import { StatusWriter } from "./status/writer.ts";
 
@@ -32,10 +33,16 @@ export async function runCluster(
   { ended, log }: { ended: Promise<unknown>; log: Logger },
 ): Promise<void> {
   const stopped = ended.then(() => "stopped" as const);
+  const pause = new TermPause(Math.random);
   for (;;) {
+    const began = systemClock.monotonic();
     const end = await runTerm(config, { stopped, log });
     if (end === "stopped") return;
-    log.error("starting_anew", { reason: end.lost });
+    const wait = pause.after(systemClock.monotonic() - began);
+    log.error("starting_anew", { reason: end.lost, wait: Math.round(wait) });
+    const waiting = new AbortController();
+    void stopped.then(() => waiting.abort());
+    await systemClock.delay(wait, waiting.signal).catch(() => {});
   }
 }
 
@@ -220,7 +227,7 @@ async function runTerm(
   await infrastructure.close();
   await publisher?.close();
   await lease?.close();
-  fleet.close();
+  await fleet.close();
   memoryUse.close();
   await source.close();
   await acks.close();

@@ -89,14 +89,23 @@ export class FleetPorts {
     const unusable = new Set(this.#quarantine.keys());
     const inForce = this.#options.inForce?.();
     if (inForce !== undefined) this.restore(inForce);
-    if (this.#declared === declared && this.#avoided === [...unusable].join()) return;
+    // What is not declared any more is free from now on, and must not pass to another in this turn.
+    if (holdFreed && inForce === undefined && this.#declared !== declared) {
+      this.#freed.update(stillDeclared(this.#binds, declared), now);
+    }
+    const held = holdFreed ? this.#freed.held(now) : [];
+    // Held ports are missed only where none is left.
+    const avoided = () =>
+      [...unusable, ...this.#exhausted.size > 0 ? held.map(({ fleetPort }) => fleetPort) : []]
+        .join();
+    if (this.#declared === declared && this.#avoided === avoided()) return;
     const requests = [...declared].map(([scope, ports]) => ({ scope, ports }));
     const { binds, exhausted } = allocateBinds(requests, {
       previous: this.#binds,
       unusable,
       preferred,
       ...(last === undefined ? {} : { last }),
-      ...(holdFreed ? { held: this.#freed.held(now) } : {}),
+      ...(holdFreed ? { held } : {}),
     });
     for (const { scope, port } of exhausted) log.error("no_fleet_port_left", { scope, port });
     this.#exhausted = new Map(
@@ -105,8 +114,16 @@ export class FleetPorts {
     // A guess of one who stands by gives nothing back.
     if (holdFreed && inForce === undefined) this.#freed.update(binds, now);
     this.#declared = declared;
-    this.#avoided = [...unusable].join();
+    this.#avoided = avoided();
     this.#binds = binds;
     this.#maps = new Map([...binds].map(([scope, own]) => [scope, bindMap(own)]));
   }
+}
+
+/** The part of an allocation that is asked for still. */
+function stillDeclared(binds: Binds, declared: ReadonlyMap<string, readonly number[]>): Binds {
+  return new Map([...binds].map(([scope, own]) => {
+    const ports = new Set(declared.get(scope));
+    return [scope, new Map([...own].filter(([port]) => ports.has(port)))];
+  }));
 }
