@@ -83,7 +83,7 @@ async function runTerm(
     },
   };
   const { bus, acks, openPublisher } = openPublishing(config, { metrics, log });
-  const memoryUse = new CollectAfterShrinking({ clock });
+  const memoryUse = new CollectAfterShrinking({ clock, afterGrowth: true });
   const events = new EventWriter({
     api,
     controllerName,
