@@ -12,7 +12,7 @@ export interface Feature {
 /** The Gateway API bundle that the controller implements. */
 export const BUNDLE_VERSION = "v1.7.0";
 
-const CORE = ["GRPCRoute", "Gateway", "HTTPRoute", "ReferenceGrant"];
+const CORE = ["GRPCRoute", "Gateway", "HTTPRoute", "ReferenceGrant", "TCPRoute"];
 
 const EXTENDED = [
   "BackendTLSPolicy",

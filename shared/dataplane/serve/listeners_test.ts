@@ -95,6 +95,7 @@ async function withListeners(
     engines: {
       http1: engine("http1"),
       http2: engine("http2"),
+      tcp: engine("tcp"),
     },
   });
   try {
