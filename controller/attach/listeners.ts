@@ -44,12 +44,14 @@ export interface ListenerDecision {
 
 const HTTP_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "HTTPRoute" };
 const GRPC_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "GRPCRoute" };
+const TLS_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "TLSRoute" };
 const TCP_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "TCPRoute" };
 
 /** The protocols that are served, with the routes that can attach. */
 const PROTOCOLS: ReadonlyMap<string, readonly RouteGroupKind[]> = new Map([
   ["HTTP", [HTTP_ROUTE, GRPC_ROUTE]],
   ["HTTPS", [HTTP_ROUTE, GRPC_ROUTE]],
+  ["TLS", [TLS_ROUTE]],
   ["TCP", [TCP_ROUTE]],
 ]);
 

@@ -12,7 +12,7 @@ import type { SnapshotFeature } from "../../shared/snapshot/features.ts";
 import type { ResolvedBackend } from "../attach/backends.ts";
 import { allListeners, type GatewayDecision } from "../attach/gateways.ts";
 import type { GatewaySettings } from "../attach/parameters.ts";
-import type { ListenerDecision } from "../attach/listeners.ts";
+import { type ListenerDecision, terminatesTls } from "../attach/listeners.ts";
 import { type RouteDecision, ruleReferences } from "../attach/routes.ts";
 import type {
   CertificateMaterial,
@@ -220,6 +220,16 @@ function listenerResource(decision: ListenerDecision): ListenerResource | undefi
   switch (protocol) {
     case "TCP":
       return { kind: "listener", requires: ["tcpRoute"], name, port, protocol, hostname };
+    case "TLS": {
+      const requires: SnapshotFeature[] = ["tlsRoute"];
+      const base = { kind: "listener" as const, requires, name, port, protocol, hostname };
+      return terminatesTls(listener)
+        ? {
+          ...base,
+          certificates: certificates.flatMap((one) => one.ok ? [one.material.slot] : []),
+        }
+        : { ...base, passthrough: true };
+    }
     case "HTTPS":
       break;
     default:

@@ -183,6 +183,10 @@ export class DataPlane implements DataPlaneHost {
         http1: (stream, info) => openHttp1(stream, info, codec),
         http2: (stream, info) => openHttp2(stream, info, codec),
         tcp: (stream, info) => openLane({ stream, info, protocol: "TCP", terminated: false }, lane),
+        passthrough: (stream, info) =>
+          openLane({ stream, info, protocol: "TLS", terminated: false }, lane),
+        terminated: (stream, info) =>
+          openLane({ stream, info, protocol: "TLS", terminated: true }, lane),
       },
     });
   }

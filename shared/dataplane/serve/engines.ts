@@ -6,6 +6,7 @@ import type { InboundConnection } from "../request/types.ts";
 import type { Deadlines } from "../upstream/deadlines.ts";
 import type { ByteStream } from "./byte_stream.ts";
 import type { OpenConnection } from "./open_connections.ts";
+import { peekClientHello } from "./peek_client_hello.ts";
 import { firstProtocol } from "./preface.ts";
 import type { TcpStream } from "./tcp_stream.ts";
 
@@ -17,6 +18,10 @@ export interface Engines {
   http2: Engine;
   /** Passes connections of TCPRoutes on. */
   tcp: Engine;
+  /** Passes connections of TLSRoutes on, their TLS untouched. */
+  passthrough: Engine;
+  /** Passes on what is inside of the TLS of a TLSRoute's connections. */
+  terminated: Engine;
 }
 
 export interface FirstBytesOptions {
@@ -33,12 +38,39 @@ export function openByPreface(
   { stream, info }: { stream: TcpStream; info: InboundConnection },
   { engines, deadlines, handshakeTimeout, onSilence }: FirstBytesOptions,
 ): OpenConnection {
-  let engine: OpenConnection | undefined;
-  const serve = async () => {
+  return openAfter(stream, async () => {
     const options = { deadlines, timeout: handshakeTimeout, onTimeout: onSilence };
     const protocol = await firstProtocol(stream, options);
-    if (protocol === "none") return stream.destroy();
-    engine = engines[protocol](stream, info);
+    return protocol === "none" ? undefined : engines[protocol](stream, info);
+  });
+}
+
+/** The server name says which route gets a connection that stays as it is. */
+export function openByServerName(
+  { stream, infoOf }: { stream: TcpStream; infoOf: (serverName: string) => InboundConnection },
+  { engines, deadlines, handshakeTimeout, onHandshakeFailure }:
+    & Omit<FirstBytesOptions, "onSilence">
+    & {
+      onHandshakeFailure: (reason: "protocol") => void;
+    },
+): OpenConnection {
+  return openAfter(stream, async () => {
+    const name = await peekClientHello(stream, { deadlines, timeout: handshakeTimeout });
+    if (name !== undefined) return engines.passthrough(stream, infoOf(name));
+    onHandshakeFailure("protocol");
+    return undefined;
+  });
+}
+
+/** Serves with the engine that is chosen; without one the connection is closed. */
+function openAfter(
+  stream: ByteStream,
+  choose: () => Promise<OpenConnection | undefined>,
+): OpenConnection {
+  let engine: OpenConnection | undefined;
+  const serve = async () => {
+    engine = await choose();
+    if (engine === undefined) return stream.destroy();
     await engine.finished;
   };
   const finished = serve();

@@ -7,7 +7,7 @@ import type { BindMap } from "../../snapshot/schema.ts";
 import type { InboundConnection } from "../request/types.ts";
 import type { PortProtocol, RouteTable } from "../table/types.ts";
 import type { HandshakeFailure } from "./tls_server.ts";
-import { type Engines, openByPreface } from "./engines.ts";
+import { type Engines, openByPreface, openByServerName } from "./engines.ts";
 import { backoff } from "../../lib/backoff.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { BackoffOptions } from "../../lib/backoff.ts";
@@ -17,9 +17,11 @@ import type { OpenConnections } from "./open_connections.ts";
 import { AcceptWatchdog } from "./accept_watchdog.ts";
 import { bindTcp } from "./tcp_server.ts";
 import { TcpStream } from "./tcp_stream.ts";
-import { askForCertificates, TlsAdmission } from "./tls_admission.ts";
+import { listenMixed } from "./mixed_server.ts";
+import { askForCertificates, takerOf, TlsAdmission } from "./tls_admission.ts";
 import { listenTls } from "./tls_server.ts";
-import type { BoundSocket, BoundTls } from "./tls_server.ts";
+import type { BoundSocket, BoundTls, TlsConnection } from "./tls_server.ts";
+import type { ShownCertificate } from "./client_certificates.ts";
 import type { CertificateStore } from "./tls_contexts.ts";
 import type { Deadlines } from "../upstream/deadlines.ts";
 import type { TrustBundles } from "../upstream/trust_bundles.ts";
@@ -251,11 +253,25 @@ export class Listeners {
     switch (socket.protocol) {
       case "HTTP":
       case "TCP":
+      case "TLS":
         return this.#bindPlain(state, port, socket);
       case "HTTPS":
-        return this.#bindTls(state, port, socket);
-      case "TLS":
+        return listenTls({
+          ...this.#tlsOptions(state, port, socket),
+          onConnection: (connection) => this.#openHttps(state, port, connection),
+        });
       case "MIXED":
+        return listenMixed({
+          ...this.#tlsOptions(state, port, socket),
+          takerOf: (name) => takerOf(state.table?.ports.get(port), name),
+          onConnection: (connection, taker) => {
+            if (taker === "https") return this.#openHttps(state, port, connection);
+            const info = this.#info(state, port, { scheme: "https", ...connection });
+            const { connections, engines } = this.#options;
+            const engine = taker === "tls" ? engines.terminated : engines.passthrough;
+            connections.add(engine(connection.stream, info));
+          },
+        });
       case "UDP":
         throw new Error(`${socket.protocol} is not served`);
     }
@@ -306,51 +322,56 @@ export class Listeners {
       admit: () => connections.admit(),
       onConnection: (connection) => {
         const peer = connection.remoteAddr;
-        const info = this.#info(state, port, {
-          scheme: "http",
-          remoteAddress: peer.hostname,
-          remotePort: peer.port,
-          sni: "",
-        });
+        const infoOf = (sni: string) =>
+          this.#info(state, port, {
+            scheme: "http",
+            remoteAddress: peer.hostname,
+            remotePort: peer.port,
+            sni,
+          });
         const stream = new TcpStream(connection);
         connections.add(
           protocol === "TCP"
-            ? engines.tcp(stream, info)
-            : openByPreface({ stream, info }, this.#options),
+            ? engines.tcp(stream, infoOf(""))
+            : protocol === "TLS"
+            ? openByServerName({ stream, infoOf }, this.#options)
+            : openByPreface({ stream, info: infoOf("") }, this.#options),
         );
       },
     });
   }
 
-  #bindTls(state: ScopeState, port: number, socket: PortSocket): Promise<BoundTls> {
+  #openHttps(state: ScopeState, port: number, connection: TlsConnection): void {
+    const info = this.#info(state, port, { scheme: "https", ...connection });
+    const { connections, engines } = this.#options;
+    // What the handshake agreed on (ALPN, RFC 7301).
+    const engine = engines[connection.protocol === "h2" ? "http2" : "http1"];
+    connections.add(engine(connection.stream, info));
+  }
+
+  #tlsOptions(state: ScopeState, port: number, socket: PortSocket) {
     const { deadlines, handshakeTimeout, onHandshakeFailure, log, connections } = this.#options;
-    return listenTls({
+    return {
       reusePort: this.#options.reusePort ?? false,
       hostname: this.#options.bindAddress,
       port: socket.fleetPort,
       deadlines,
       handshakeTimeout,
-      onHandshakeFailure: (reason) => {
+      onHandshakeFailure: (reason: HandshakeFailure) => {
         if (reason !== "closed" || this.#watchdog?.forgive() !== true) onHandshakeFailure(reason);
       },
       admit: () => {
         socket.accepted++;
         return connections.admit();
       },
-      onHandshaking: (change) => connections.handshakes(change),
-      onError: (error) =>
+      onHandshaking: (change: 1 | -1) => connections.handshakes(change),
+      onError: (error: Error) =>
         log.error("listener_failed", { scope: state.scope, port, error: error.message }),
-      certificateFor: (serverName) =>
+      certificateFor: (serverName: string) =>
         this.#admission.contextFor(state.table?.ports.get(port), serverName),
-      admitsClient: (serverName, show) =>
+      admitsClient: (serverName: string, show: () => ShownCertificate) =>
         this.#admission.admits(state.table?.ports.get(port), serverName, show),
-      onConnection: (connection) => {
-        const { stream, protocol, remoteAddress, remotePort, sni } = connection;
-        const info = this.#info(state, port, { scheme: "https", remoteAddress, remotePort, sni });
-        // What the handshake agreed on (ALPN, RFC 7301).
-        connections.add(this.#options.engines[protocol === "h2" ? "http2" : "http1"](stream, info));
-      },
-    });
+    };
   }
 
   #info(
@@ -358,8 +379,12 @@ export class Listeners {
     port: number,
     peer: Pick<InboundConnection, "scheme" | "remoteAddress" | "remotePort" | "sni">,
   ): InboundConnection {
+    const { scheme, remoteAddress, remotePort, sni } = peer;
     return {
-      ...peer,
+      scheme,
+      remoteAddress,
+      remotePort,
+      sni,
       port,
       scope: state.scope,
       table: () => state.table?.ports.get(port),

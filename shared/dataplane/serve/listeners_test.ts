@@ -96,6 +96,8 @@ async function withListeners(
       http1: engine("http1"),
       http2: engine("http2"),
       tcp: engine("tcp"),
+      passthrough: engine("passthrough"),
+      terminated: engine("terminated"),
     },
   });
   try {
