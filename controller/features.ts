@@ -12,7 +12,7 @@ export interface Feature {
 /** The Gateway API bundle that the controller implements. */
 export const BUNDLE_VERSION = "v1.7.0";
 
-const CORE = ["GRPCRoute", "Gateway", "HTTPRoute", "ReferenceGrant"];
+const CORE = ["GRPCRoute", "Gateway", "HTTPRoute", "ReferenceGrant", "TCPRoute", "TLSRoute"];
 
 const EXTENDED = [
   "BackendTLSPolicy",
@@ -56,6 +56,8 @@ const EXTENDED = [
   "HTTPRouteRetryConnectionError",
   "HTTPRouteSchemeRedirect",
   "ListenerSet",
+  "TLSRouteModeMixed",
+  "TLSRouteModeTerminate",
 ];
 
 /** Every supported feature, sorted by name as the API demands. */

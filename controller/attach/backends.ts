@@ -1,5 +1,6 @@
 /** What a backendRef leads to. */
 import { clusterId, endpointsKey, lightBackendKey } from "../../shared/snapshot/ids.ts";
+import type { ClusterResource } from "../../shared/snapshot/schema.ts";
 import {
   type BackendTarget,
   GATEWAY_GROUP,
@@ -20,7 +21,7 @@ export interface ResolvedBackend {
   cluster: string;
   /** Key of the endpoint set. */
   endpoints: string;
-  protocol: "http1" | "h2c";
+  protocol: ClusterResource["protocol"];
   /** Absent: plaintext. */
   secured?: SecuredBackend;
   /** Keys of the policies that are about it, in effect or not. */
@@ -72,19 +73,20 @@ export function decideBackend(ref: BackendTarget, context: BackendContext): Back
         grantHint(reference),
     );
   }
-  const target = { view, trustCache, namespace, field, grpc: route.kind === "GRPCRoute" };
+  const target = { view, trustCache, namespace, field, kind: route.kind };
   return isService ? serviceBackend(ref, target) : lightBackend(ref, target);
 }
 
 interface Target extends PolicyContext {
   namespace: string;
   field: string;
-  /** Calls go there: over HTTP/2, whether the port says so or not. */
-  grpc: boolean;
+  /** Of the route. Calls go over HTTP/2, whether the port says so or not. */
+  kind: Route["kind"];
 }
 
 function serviceBackend(ref: BackendTarget, target: Target): BackendDecision {
-  const { view, namespace, field, grpc } = target;
+  const { view, namespace, field, kind } = target;
+  const transport = kind === "UDPRoute" ? "UDP" : "TCP";
   const name = `Service "${namespace}/${ref.name}"`;
   const service = view.get("Service", namespace, ref.name);
   if (service === undefined) {
@@ -98,10 +100,10 @@ function serviceBackend(ref: BackendTarget, target: Target): BackendDecision {
     );
   }
   const ports = service.spec.ports ?? [];
-  const port = ports.find((entry) => entry.port === ref.port && entry.protocol === "TCP");
+  const port = ports.find((entry) => entry.port === ref.port && entry.protocol === transport);
   if (port === undefined) {
     if (ports.some((entry) => entry.port === ref.port)) {
-      const message = `${field}: port ${ref.port} of ${name} is not TCP`;
+      const message = `${field}: port ${ref.port} of ${name} is not ${transport}`;
       return bad("UnsupportedProtocol", message);
     }
     const there = ports.map((entry) => entry.port).join(", ");
@@ -110,10 +112,18 @@ function serviceBackend(ref: BackendTarget, target: Target): BackendDecision {
       `${field}: ${name} has no port ${ref.port}; it has ${there === "" ? "none" : there}`,
     );
   }
+  const place = { namespace, name: ref.name, port: port.port };
+  const source = { kind: "Service" as const, service, port };
+  // Nothing but a terminated TLSRoute opens TLS of its own (GEP-2643); others pass bytes on.
+  if (kind === "TCPRoute" || kind === "UDPRoute") return streamBackend(place, { kind, source });
   const { policies, secured, problem } = portPolicies({ service, port }, target);
   if (problem !== undefined) {
     const { reason, message } = problem;
     return { ok: false, because: "policy", reason, message: `${field}: ${message}`, policies };
+  }
+  if (kind === "TLSRoute") {
+    const backend = streamBackend(place, { kind, source });
+    return { ...backend, policies, ...(secured === undefined ? {} : { secured }) };
   }
   const protocol = backendProtocol(port.appProtocol, secured !== undefined);
   if (protocol === "needs_tls") {
@@ -131,7 +141,7 @@ function serviceBackend(ref: BackendTarget, target: Target): BackendDecision {
     );
   }
   // Requests of an HTTPRoute to the same port go over HTTP/1.1.
-  const raised = grpc && protocol === "http1";
+  const raised = kind === "GRPCRoute" && protocol === "http1";
   return {
     ok: true,
     cluster: clusterId(namespace, ref.name, port.port, ...raised ? ["grpc"] : []),
@@ -139,20 +149,54 @@ function serviceBackend(ref: BackendTarget, target: Target): BackendDecision {
     protocol: raised ? "h2c" : protocol,
     ...(secured === undefined ? {} : { secured }),
     policies,
-    source: { kind: "Service", service, port },
+    source,
+  };
+}
+
+/** Bytes are passed on as they are, whatever the port's appProtocol says. */
+function streamBackend(
+  { namespace, name, port }: { namespace: string; name: string; port: number },
+  { kind, source }: {
+    kind: "TCPRoute" | "TLSRoute" | "UDPRoute";
+    source: ResolvedBackend["source"];
+  },
+): ResolvedBackend {
+  const protocol = kind === "UDPRoute" ? "udp" : "tcp";
+  const light = source.kind === "LightBackend";
+  // A TLSRoute's cluster may have TLS of its own, and a TCPRoute's never.
+  const variant = { TCPRoute: "tcp", TLSRoute: "tls", UDPRoute: "udp" }[kind];
+  return {
+    ok: true,
+    cluster: clusterId(namespace, name, port, light ? `lightbackend-${variant}` : variant),
+    endpoints: light
+      ? lightBackendKey(namespace, name)
+      : endpointsKey(namespace, name, port, protocol),
+    protocol,
+    policies: [],
+    source,
   };
 }
 
 function lightBackend(
   ref: BackendTarget,
-  { view, namespace, field, grpc }: Target,
+  { view, namespace, field, kind }: Target,
 ): BackendDecision {
   const backend = view.get("LightBackend", namespace, ref.name);
   if (backend === undefined) {
     const message = `${field}: LightBackend "${namespace}/${ref.name}" does not exist; create it`;
     return bad("BackendNotFound", message);
   }
-  if (grpc && backend.spec.protocol !== "h2c") {
+  if (kind === "UDPRoute") {
+    return bad(
+      "UnsupportedProtocol",
+      `${field}: LightBackend "${namespace}/${ref.name}" cannot take datagrams; name a Service`,
+    );
+  }
+  if (kind === "TCPRoute" || kind === "TLSRoute") {
+    const place = { namespace, name: ref.name, port: 0 };
+    return streamBackend(place, { kind, source: { kind: "LightBackend", backend } });
+  }
+  if (kind === "GRPCRoute" && backend.spec.protocol !== "h2c") {
     return bad(
       "UnsupportedProtocol",
       `${field}: LightBackend "${namespace}/${ref.name}" speaks ${backend.spec.protocol}, and calls ` +

@@ -4,8 +4,6 @@
  */
 import type {
   CorsSpec,
-  GrpcMatch,
-  GrpcRule,
   HeaderModifierSpec,
   NamedMatch,
   PathModifier,
@@ -14,15 +12,23 @@ import type {
   RouteMatch,
   RouteRule,
 } from "../model/objects.ts";
+import type { GrpcMatch, GrpcRule } from "../model/grpc_objects.ts";
 import { OK, type Outcome, refuse, type RouteAcceptedReason } from "./outcome.ts";
 
 type Verdict = Outcome<RouteAcceptedReason>;
 
 /** Each rule's verdict, in the order of the spec. */
 export function decideContent(route: Route): Verdict[] {
-  return route.kind === "HTTPRoute"
-    ? route.spec.rules.map((rule, index) => decideRule(rule, `spec.rules[${index}]`))
-    : route.spec.rules.map((rule, index) => decideGrpcRule(rule, `spec.rules[${index}]`));
+  switch (route.kind) {
+    case "HTTPRoute":
+      return route.spec.rules.map((rule, index) => decideRule(rule, `spec.rules[${index}]`));
+    case "GRPCRoute":
+      return route.spec.rules.map((rule, index) => decideGrpcRule(rule, `spec.rules[${index}]`));
+    case "TCPRoute":
+    case "TLSRoute":
+    case "UDPRoute":
+      return route.spec.rules.map(() => OK);
+  }
 }
 
 /** The schema has no bound, but a retry multiplies what a failing backend has to bear. */

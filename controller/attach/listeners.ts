@@ -44,22 +44,27 @@ export interface ListenerDecision {
 
 const HTTP_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "HTTPRoute" };
 const GRPC_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "GRPCRoute" };
+const TLS_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "TLSRoute" };
+const TCP_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "TCPRoute" };
 
 /** The protocols that are served, with the routes that can attach. */
 const PROTOCOLS: ReadonlyMap<string, readonly RouteGroupKind[]> = new Map([
   ["HTTP", [HTTP_ROUTE, GRPC_ROUTE]],
   ["HTTPS", [HTTP_ROUTE, GRPC_ROUTE]],
+  ["TLS", [TLS_ROUTE]],
+  ["TCP", [TCP_ROUTE]],
 ]);
 
 /**
  * What shares a port: listeners of one family, told apart by hostname. Protocols that are missing
- * here are not judged. UDP ports are another name space.
+ * here are not judged. UDP ports are another name space; like those of TCP they have one listener.
  */
 const FAMILY: ReadonlyMap<string, string> = new Map([
   ["HTTP", "http"],
   ["HTTPS", "tls"],
   ["TLS", "tls"],
   ["TCP", "tcp"],
+  ["UDP", "udp"],
 ]);
 
 export interface ListenersContext extends CertificateContext, FrontendContext {
@@ -96,7 +101,7 @@ export function decideListeners(context: ListenersContext): ListenerDecision[] {
       : undefined;
     const accepted = accept(listener, { set, field, conflicted, clientValidation });
     const kinds = allowedKinds(listener);
-    const certificates = listener.protocol === "HTTPS"
+    const certificates = terminatesTls(listener)
       ? (listener.tls?.certificateRefs ?? []).map((ref, position) =>
         decideCertificate(ref, {
           ...context,
@@ -171,7 +176,7 @@ function accept(
     return refuse(
       "UnsupportedProtocol",
       `${field}.protocol: ${listener.protocol} is not supported; use ${
-        [...PROTOCOLS.keys()].join(" or ")
+        [...PROTOCOLS.keys()].join(", ")
       }`,
     );
   }
@@ -191,10 +196,11 @@ function conflict(
   const family = FAMILY.get(listener.protocol);
   if (family === undefined) return OK;
   const others = beside.filter((other) =>
-    other !== listener && other.port === listener.port && FAMILY.has(other.protocol)
+    other !== listener && other.port === listener.port && FAMILY.has(other.protocol) &&
+    (other.protocol === "UDP") === (listener.protocol === "UDP")
   );
   const stranger = others.find((other) =>
-    FAMILY.get(other.protocol) !== family || family === "tcp"
+    FAMILY.get(other.protocol) !== family || family === "tcp" || family === "udp"
   );
   if (stranger !== undefined) {
     return refuse(
@@ -235,15 +241,20 @@ function sameKind(a: RouteGroupKind, b: RouteGroupKind): boolean {
   return a.group === b.group && a.kind === b.kind;
 }
 
+/** Does the Gateway show a certificate of its own? A listener of TLS says so, HTTPS always does. */
+export function terminatesTls({ protocol, tls }: GatewayListener): boolean {
+  return protocol === "HTTPS" || protocol === "TLS" && tls?.mode !== "Passthrough";
+}
+
 function resolveCertificates(
   listener: GatewayListener,
   { certificates, field }: { certificates: CertificateDecision[]; field: string },
 ): Outcome<ListenerRefsReason> {
-  if (listener.protocol !== "HTTPS") return OK;
+  if (!terminatesTls(listener)) return OK;
   if (certificates.length === 0) {
     return refuse(
       "InvalidCertificateRef",
-      `${field}.tls.certificateRefs: HTTPS needs a certificate; name a Secret`,
+      `${field}.tls.certificateRefs: ${listener.protocol} needs a certificate; name a Secret`,
     );
   }
   return certificates.find((certificate) => !certificate.ok) ?? OK;

@@ -99,7 +99,7 @@ function attachedListeners(
         `"${route.meta.namespace}"; see allowedRoutes.namespaces of its listeners`,
     );
   }
-  const hostnames = route.spec.hostnames ?? [];
+  const hostnames = hostnamesOf(route);
   const common = allowed.filter(({ hostname }) => hostsInCommon(hostnames, hostname));
   if (common.length === 0) {
     const theirs = allowed.map(({ hostname }) => hostname).join(", ");
@@ -110,4 +110,17 @@ function attachedListeners(
     );
   }
   return common;
+}
+
+/** Connections and datagrams of TCPRoutes and UDPRoutes name no host. */
+function hostnamesOf(route: Route): readonly string[] {
+  switch (route.kind) {
+    case "HTTPRoute":
+    case "GRPCRoute":
+    case "TLSRoute":
+      return route.spec.hostnames ?? [];
+    case "TCPRoute":
+    case "UDPRoute":
+      return [];
+  }
 }

@@ -1,4 +1,4 @@
-/** Everything that is decided about one route of requests, once; status and model read it. */
+/** Everything that is decided about one route, once; status and model read it. */
 import type { BackendRef, Route, RouteFilter } from "../model/objects.ts";
 import type { ClusterView } from "../store/view.ts";
 import { type BackendContext, type BackendDecision, decideBackend } from "./backends.ts";
@@ -43,7 +43,7 @@ export function decideRoute(route: Route, context: RouteContext): RouteDecision 
   if (parents.length === 0) return undefined;
   const rules = route.spec.rules.map((rule, index): RuleDecision => ({
     content: contents[index] ?? OK,
-    mirrors: decideMirrors(rule.filters ?? [], {
+    mirrors: decideMirrors(filtersOf(rule), {
       view: context.view,
       trustCache: context.trustCache,
       route,
@@ -55,7 +55,7 @@ export function decideRoute(route: Route, context: RouteContext): RouteDecision 
       return {
         ref,
         decision: decideBackend(ref, place),
-        mirrors: decideMirrors(ref.filters ?? [], { ...place, field: `${field}.filters` }),
+        mirrors: decideMirrors(filtersOf(ref), { ...place, field: `${field}.filters` }),
       };
     }),
   }));
@@ -69,6 +69,11 @@ export function decideRoute(route: Route, context: RouteContext): RouteDecision 
 function contentOf(rules: readonly Outcome<RouteAcceptedReason>[]): Outcome<RouteAcceptedReason> {
   const first = rules[0];
   return first === undefined || rules.some((rule) => rule.ok) ? OK : first;
+}
+
+/** Rules of connections and datagrams have no filters, and neither have their backends. */
+function filtersOf(of: object & { filters?: RouteFilter[] }): readonly RouteFilter[] {
+  return of.filters ?? [];
 }
 
 function decideMirrors(filters: readonly RouteFilter[], place: BackendContext): BackendDecision[] {

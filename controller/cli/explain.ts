@@ -1,7 +1,7 @@
 /** `lgw explain`: where a request goes, and for every other candidate why not. */
 import { describeCandidate, explain } from "../../shared/dataplane/table/explain.ts";
 import type { ExplainedCandidate, Verdict } from "../../shared/dataplane/table/explain.ts";
-import type { RouteTable, TableRule } from "../../shared/dataplane/table/types.ts";
+import type { PortProtocol, RouteTable, TableRule } from "../../shared/dataplane/table/types.ts";
 import { render } from "./output.ts";
 import type { CommandResult, OutputFormat } from "./output.ts";
 import type { AskedRequest } from "./request_argument.ts";
@@ -45,7 +45,8 @@ function explainOn(table: RouteTable, { request, port, scheme }: AskedRequest): 
   const { scope, version } = table;
   const portTable = table.ports.get(port);
   if (portTable === undefined) return { scope, version, outcome: "port not served", others: [] };
-  if ((portTable.protocol === "HTTPS") !== (scheme === "https")) {
+  const spoken: readonly PortProtocol[] = scheme === "https" ? ["HTTPS", "MIXED"] : ["HTTP"];
+  if (!spoken.includes(portTable.protocol)) {
     const outcome = `port ${port} speaks ${portTable.protocol}, not ${scheme.toUpperCase()}`;
     return { scope, version, outcome, others: [] };
   }

@@ -21,7 +21,13 @@ import {
 } from "./object.ts";
 import { gatewayScope } from "../../shared/snapshot/ids.ts";
 import { endpointSet } from "../model/endpoints.ts";
-import { type Gateway, keyOf, type ListenerSet } from "../model/objects.ts";
+import {
+  type Gateway,
+  keyOf,
+  type ListenerSet,
+  type Route,
+  ROUTE_KINDS,
+} from "../model/objects.ts";
 import { type GatewayInfrastructure, gatewayInfrastructure } from "../model/infrastructure.ts";
 import {
   certificateParts,
@@ -117,20 +123,22 @@ export function compile(view: ClusterView, options: CompileOptions = {}): Compil
     const { diagnostic } = compileSet(object, { gateways: points });
     if (diagnostic !== undefined) diagnostics.set(keyOf(object), diagnostic);
   }
-  const routes = [...view.list("HTTPRoute"), ...view.list("GRPCRoute")].flatMap((object) => {
-    const compiled = compileRoute(object, {
-      view,
-      gateways: points,
-      trustCache,
-      controllerName,
-    });
-    if (compiled.ours) {
-      statuses.set(keyOf(object), compiled.status);
-      return [compiled.parts];
-    }
-    diagnostics.set(keyOf(object), compiled.diagnostic);
-    return [];
-  });
+  const routes = ROUTE_KINDS.flatMap((kind): readonly Route[] => view.list(kind)).flatMap(
+    (object) => {
+      const compiled = compileRoute(object, {
+        view,
+        gateways: points,
+        trustCache,
+        controllerName,
+      });
+      if (compiled.ours) {
+        statuses.set(keyOf(object), compiled.status);
+        return [compiled.parts];
+      }
+      diagnostics.set(keyOf(object), compiled.diagnostic);
+      return [];
+    },
+  );
   const counts = countRoutes(routes);
   const scopes = new Map<string, ScopeContent>();
   const ports = new Map<string, readonly number[]>();

@@ -42,8 +42,10 @@ interface RequestCase {
   /** Default 80. */
   port?: number;
   method?: string;
-  host: string;
-  path: string;
+  host?: string;
+  path?: string;
+  /** A connection rather than a request: its server name, empty when it has none. */
+  stream?: string;
   query?: string;
   headers?: Record<string, string>;
   /** Members of {@linkcode Answer} that must be equal. */
@@ -190,13 +192,16 @@ function checkRequest(request: RequestCase, result: CompileResult): void {
   assert(content !== undefined, `requests.yaml: there is no scope ${scope}`);
   const { resources } = content;
   const table: RouteTable = compileTable({ scope, version: 1, digest: "", resources });
-  const decision: Decision = table.ports.get(request.port ?? 80)?.route({
-    method: request.method ?? "GET",
-    host: request.host,
-    path: request.path,
-    query: request.query ?? "",
-    headers: Object.entries(request.headers ?? {}).flat(),
-  }) ?? { kind: "no_listener" };
+  const port = table.ports.get(request.port ?? 80);
+  const decision: Decision = (request.stream === undefined
+    ? port?.route({
+      method: request.method ?? "GET",
+      host: request.host ?? "",
+      path: request.path ?? "",
+      query: request.query ?? "",
+      headers: Object.entries(request.headers ?? {}).flat(),
+    })
+    : port?.stream(request.stream)) ?? { kind: "no_listener" };
   const answer = answerOf(decision);
   for (const member of Object.keys(request.expect) as (keyof Answer)[]) {
     assertEquals(

@@ -28,7 +28,7 @@ import { SharedValues } from "./shared_values.ts";
 import { type ResultChange, Stage, type StageContext, type StageObserver } from "./stage.ts";
 import { endpointSet } from "../model/endpoints.ts";
 import { gatewayScope } from "../../shared/snapshot/ids.ts";
-import { keyOf, type Kind, objectKey, type Route } from "../model/objects.ts";
+import { keyOf, type Kind, objectKey, type Route, ROUTE_KINDS } from "../model/objects.ts";
 import { gatewayInfrastructure } from "../model/infrastructure.ts";
 import {
   certificateParts,
@@ -103,8 +103,7 @@ class CompilerState {
   readonly #classes: Stage<"GatewayClass", CompiledClass>;
   readonly #gateways: Stage<"Gateway", CompiledGateway>;
   readonly #sets: Stage<"ListenerSet", CompiledSet>;
-  readonly #httpRoutes: Stage<"HTTPRoute", CompiledRoute>;
-  readonly #grpcRoutes: Stage<"GRPCRoute", CompiledRoute>;
+  readonly #routes: readonly Stage<Route["kind"], CompiledRoute>[];
   readonly #policies: PolicyStatuses;
   /** By the key of the Gateway or set. */
   readonly #points = new Map<string, AttachPoint>();
@@ -148,8 +147,7 @@ class CompilerState {
       const gateways = { get: (key: string) => this.#attachPoint(key, reads) };
       return compileRoute(route, { view, gateways, trustCache, controllerName });
     };
-    this.#httpRoutes = new Stage({ ...observed, kind: "HTTPRoute", make });
-    this.#grpcRoutes = new Stage({ ...observed, kind: "GRPCRoute", make });
+    this.#routes = ROUTE_KINDS.map((kind) => new Stage({ ...observed, kind, make }));
     this.#policies = new PolicyStatuses({ ...observed, controllerName, trustCache });
   }
 
@@ -196,7 +194,7 @@ class CompilerState {
     for (const { key, after } of this.#sets.update(view, touched)) {
       drafts.diagnostics.put(key, after?.diagnostic);
     }
-    for (const stage of [this.#httpRoutes, this.#grpcRoutes]) {
+    for (const stage of this.#routes) {
       for (const change of stage.update(view, touched)) {
         for (const scope of this.#mergeRoute(change, drafts)) dirty.add(scope);
       }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import { isRoute } from "../../shared/dataplane/table/routes.ts";
 import { compile } from "./compile.ts";
 import type { FleetContext } from "./compile.ts";
 import { IncrementalCompiler } from "./incremental.ts";
@@ -42,7 +43,7 @@ const step: fc.Arbitrary<Step> = fc.record({
 });
 
 /** Something of everything, so that the edits meet references that hold. */
-const beginning = fc.array(anyObject, { minLength: 90, maxLength: 180 });
+const beginning = fc.array(anyObject, { minLength: 110, maxLength: 220 });
 
 /** The listener of a set has a name with slashes. */
 const ofSet = (listener: string) => listener.includes("/");
@@ -98,7 +99,7 @@ Deno.test("IncrementalCompiler.compile() gives what compile() gives, after every
               seen.sets++;
               if (resource.clientValidation !== undefined) asking++;
             }
-            if (resource.kind === "httproute" && resource.listeners.some(ofSet)) seen.onSets++;
+            if (isRoute(resource) && resource.listeners.some(ofSet)) seen.onSets++;
           }
         }
         seen.statuses += full.statuses.size;

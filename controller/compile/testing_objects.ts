@@ -9,7 +9,6 @@ import {
   GATEWAY_GROUP,
   type GatewayAddress,
   type GatewayParameters,
-  type GrpcMethodMatch,
   type KubeObject,
   type Labels,
   LIGHT_GROUP,
@@ -21,6 +20,7 @@ import {
   type RouteFilter,
   type ServicePort,
 } from "../model/objects.ts";
+import type { GrpcMethodMatch } from "../model/grpc_objects.ts";
 import { RedactedText } from "../publish/types.ts";
 import {
   meta,
@@ -32,6 +32,7 @@ import {
   present,
   seldom,
 } from "./testing_arbitraries.ts";
+import { streamRoutes } from "./testing_stream_objects.ts";
 import { backendTlsPolicy, gatewayTls } from "./testing_tls_objects.ts";
 
 type GrantTarget = ReferenceGrant["spec"]["to"][number];
@@ -62,11 +63,11 @@ const listener = (name: string, ports = [80, 443]) =>
   fc.record({
     name: fc.constant(name),
     port: fc.constantFrom(...ports),
-    protocol: pick("HTTP", "HTTP", "HTTP", "HTTPS", "HTTPS", "TCP"),
+    protocol: pick("HTTP", "HTTP", "HTTP", "HTTPS", "HTTPS", "HTTPS", "TCP", "TLS", "UDP"),
     hostname: pick<string | undefined>(undefined, "a.example.com", "*.example.com"),
     allowedRoutes: fc.record({ namespaces: listenerNamespaces }),
     tls: fc.record({
-      mode: fc.constant("Terminate" as const),
+      mode: fc.constantFrom("Terminate" as const, "Passthrough" as const),
       certificateRefs: fc.array(
         fc.record({
           group: fc.constant(""),
@@ -78,7 +79,14 @@ const listener = (name: string, ports = [80, 443]) =>
       ),
     }),
   }).map(({ tls, ...rest }) =>
-    present({ ...rest, tls: rest.protocol === "HTTPS" ? tls : undefined })
+    present({
+      ...rest,
+      tls: rest.protocol === "HTTPS"
+        ? { ...tls, mode: "Terminate" as const }
+        : rest.protocol === "TLS"
+        ? tls
+        : undefined,
+    })
   );
 
 const gateway: fc.Arbitrary<KubeObject> = fc.record({
@@ -224,7 +232,10 @@ const referenceGrant: fc.Arbitrary<KubeObject> = fc.record({
   kind: fc.constant("ReferenceGrant" as const),
   meta: meta("ReferenceGrant", { names: ["x1", "x2"] }),
   spec: fc.record({
-    from: fc.tuple(fc.constantFrom("HTTPRoute", "GRPCRoute", "Gateway", "ListenerSet"), namespace)
+    from: fc.tuple(
+      fc.constantFrom("HTTPRoute", "GRPCRoute", "TCPRoute", "UDPRoute", "Gateway", "ListenerSet"),
+      namespace,
+    )
       .map(([kind, namespace]) => [{ group: GATEWAY_GROUP, kind, namespace }]),
     to: pick<GrantTarget[]>(
       [{ group: "", kind: "Service" }, { group: "", kind: "Secret" }],
@@ -244,6 +255,7 @@ const service: fc.Arbitrary<KubeObject> = fc.record({
       [{ name: "p", port: 80, protocol: "TCP" }, { name: "q", port: 81, protocol: "TCP" }],
       [{ port: 80, protocol: "TCP", appProtocol: "unknown" }],
       [{ port: 80, protocol: "TCP", appProtocol: "https" }],
+      [{ name: "p", port: 80, protocol: "TCP" }, { name: "u", port: 80, protocol: "UDP" }],
     ),
   }),
 });
@@ -268,6 +280,7 @@ const endpointSlice: fc.Arbitrary<KubeObject> = fc.record({
   ),
   ports: pick<SlicePort[]>(
     [{ port: 8080, protocol: "TCP" }],
+    [{ name: "p", port: 8080, protocol: "TCP" }, { name: "u", port: 8080, protocol: "UDP" }],
     [{ name: "p", port: 8080, protocol: "TCP" }, { name: "q", port: 8081, protocol: "TCP" }],
   ),
 });
@@ -349,6 +362,7 @@ export function arbitraryObjects(): { [K in keyof ObjectByKind]: fc.Arbitrary<Ku
     ListenerSet: listenerSet,
     HTTPRoute: httpRoute,
     GRPCRoute: grpcRoute,
+    ...streamRoutes({ backendTarget, parentRefs }),
     BackendTLSPolicy: backendTlsPolicy,
     ReferenceGrant: referenceGrant,
     Service: service,

@@ -78,7 +78,7 @@ function serviceEndpoints(
 
 /** Slices name ports as the Service does; an only port needs no name. */
 function slicePort(slice: EndpointSlice, port: ServicePort): number | undefined {
-  const ports = (slice.ports ?? []).filter((entry) => entry.protocol === "TCP");
+  const ports = (slice.ports ?? []).filter((entry) => entry.protocol === port.protocol);
   const named = ports.find((entry) => (entry.name ?? "") === (port.name ?? ""));
   const only = ports.length === 1 && (ports[0]?.name ?? "") === "" ? ports[0] : undefined;
   return (named ?? only)?.port;

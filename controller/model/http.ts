@@ -17,27 +17,27 @@ import type { BackendDecision } from "../attach/backends.ts";
 import type { RouteDecision, RuleDecision } from "../attach/routes.ts";
 import type {
   CorsSpec,
-  GrpcMatch,
   HeaderModifierSpec,
   HeaderPair,
   MirrorSpec,
   NamedMatch,
   PathModifier,
+  RequestRoute,
   RetrySpec,
   RouteFilter,
   RouteMatch,
   RouteRule,
 } from "./objects.ts";
+import type { GrpcMatch } from "./grpc_objects.ts";
 
 /**
  * The resource of a route in one scope. `listeners` are the names of the Gateway's served listeners
  * that accepted it, never empty.
  */
 export function routeResource(
-  decision: RouteDecision,
-  listeners: Iterable<string>,
+  route: RequestRoute,
+  { decision, listeners }: { decision: RouteDecision; listeners: Iterable<string> },
 ): RouteResource {
-  const { route } = decision;
   const shared = {
     created: route.meta.created,
     listeners: [...new Set(listeners)].sort(),

@@ -4,6 +4,8 @@
  * behind this file checks types again. Field meaning: Gateway API v1.7.0, standard channel.
  */
 import type { RedactedText } from "../publish/types.ts";
+import type { GrpcRoute } from "./grpc_objects.ts";
+import type { StreamRoute, TcpRoute, TlsRoute, UdpRoute } from "./stream_objects.ts";
 import type { BackendTlsPolicy, FrontendTls } from "./tls_objects.ts";
 
 export const GATEWAY_GROUP = "gateway.networking.k8s.io";
@@ -242,35 +244,14 @@ export interface HttpRoute {
   spec: { parentRefs?: ParentRef[]; hostnames?: string[]; rules: RouteRule[] };
 }
 
-/** `Exact`: the service, the method, or both are what a call names. */
-export interface GrpcMethodMatch {
-  type: "Exact" | "RegularExpression";
-  /** `package.Service`. */
-  service?: string;
-  method?: string;
-}
-
-export interface GrpcMatch {
-  method?: GrpcMethodMatch;
-  headers?: NamedMatch[];
-}
-
-export interface GrpcRule {
-  name?: string;
-  /** None: every call. */
-  matches?: GrpcMatch[];
-  filters?: RouteFilter[];
-  backendRefs?: BackendRef[];
-}
-
-export interface GrpcRoute {
-  kind: "GRPCRoute";
-  meta: ObjectMeta;
-  spec: { parentRefs?: ParentRef[]; hostnames?: string[]; rules: GrpcRule[] };
-}
-
 /** A route of requests, whatever they carry. */
-export type Route = HttpRoute | GrpcRoute;
+export type RequestRoute = HttpRoute | GrpcRoute;
+
+/** A route of any kind. */
+export type Route = RequestRoute | StreamRoute;
+
+/** In the order in which they are decided, which has no meaning. */
+export const ROUTE_KINDS = ["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute"] as const;
 
 export interface ReferenceGrant {
   kind: "ReferenceGrant";
@@ -368,6 +349,9 @@ export interface ObjectByKind {
   ListenerSet: ListenerSet;
   HTTPRoute: HttpRoute;
   GRPCRoute: GrpcRoute;
+  TCPRoute: TcpRoute;
+  TLSRoute: TlsRoute;
+  UDPRoute: UdpRoute;
   BackendTLSPolicy: BackendTlsPolicy;
   ReferenceGrant: ReferenceGrant;
   Service: Service;

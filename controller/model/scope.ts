@@ -5,13 +5,14 @@ import type {
   ListenerResource,
   Resource,
   RouteResource,
+  StreamRouteResource,
   UpstreamResource,
 } from "../../shared/snapshot/schema.ts";
 import type { SnapshotFeature } from "../../shared/snapshot/features.ts";
 import type { ResolvedBackend } from "../attach/backends.ts";
 import { allListeners, type GatewayDecision } from "../attach/gateways.ts";
 import type { GatewaySettings } from "../attach/parameters.ts";
-import type { ListenerDecision } from "../attach/listeners.ts";
+import { type ListenerDecision, terminatesTls } from "../attach/listeners.ts";
 import { type RouteDecision, ruleReferences } from "../attach/routes.ts";
 import type {
   CertificateMaterial,
@@ -21,6 +22,7 @@ import type {
 } from "../publish/types.ts";
 import { routeResource } from "./http.ts";
 import { keyOf, type KubeObject, type Route } from "./objects.ts";
+import { streamId, streamResource } from "./stream.ts";
 
 /** A resource with the object that it came from. */
 export interface Sourced {
@@ -38,7 +40,7 @@ export interface RouteParts {
   /** Keys of the policies about its backends. */
   policies: readonly string[];
   /** Scope → the resource there; only where a served listener accepted the route. */
-  served: ReadonlyMap<string, RouteResource>;
+  served: ReadonlyMap<string, RouteResource | StreamRouteResource>;
   /** Scope → every listener that accepted it, served or not. */
   accepted: ReadonlyMap<string, ReadonlySet<string>>;
 }
@@ -68,14 +70,37 @@ export function routeParts(decision: RouteDecision): RouteParts {
     backends: references.flatMap((decision) => decision.ok ? [decision] : []),
     policies: [...new Set(policies)],
     served: new Map(
-      [...served].map(([scope, names]) => [scope, routeResource(decision, names)]),
+      [...served].map(([scope, names]) => [scope, resourceOf(decision, names)]),
     ),
     accepted,
   };
 }
 
-function routeId({ kind, meta: { namespace, name } }: Route): string {
-  return kind === "HTTPRoute" ? httpRouteId(namespace, name) : grpcRouteId(namespace, name);
+function routeId(route: Route): string {
+  const { namespace, name } = route.meta;
+  switch (route.kind) {
+    case "HTTPRoute":
+      return httpRouteId(namespace, name);
+    case "GRPCRoute":
+      return grpcRouteId(namespace, name);
+    case "TCPRoute":
+    case "TLSRoute":
+    case "UDPRoute":
+      return streamId(route);
+  }
+}
+
+function resourceOf(decision: RouteDecision, listeners: Iterable<string>) {
+  const { route } = decision;
+  switch (route.kind) {
+    case "HTTPRoute":
+    case "GRPCRoute":
+      return routeResource(route, { decision, listeners });
+    case "TCPRoute":
+    case "TLSRoute":
+    case "UDPRoute":
+      return streamResource(route, { decision, listeners });
+  }
 }
 
 /**
@@ -190,10 +215,25 @@ export function scopeContent(
 /** A listener as the snapshot holds it; undefined when it is not served. */
 function listenerResource(decision: ListenerDecision): ListenerResource | undefined {
   const { key: name, listener, hostname, certificates, clientValidation, usable } = decision;
-  const { port } = listener;
+  const { port, protocol } = listener;
   if (!usable) return undefined;
-  if (listener.protocol !== "HTTPS") {
-    return { kind: "listener", name, port, protocol: "HTTP", hostname };
+  switch (protocol) {
+    case "TCP":
+      return { kind: "listener", requires: ["tcpRoute"], name, port, protocol, hostname };
+    case "TLS": {
+      const requires: SnapshotFeature[] = ["tlsRoute"];
+      const base = { kind: "listener" as const, requires, name, port, protocol, hostname };
+      return terminatesTls(listener)
+        ? {
+          ...base,
+          certificates: certificates.flatMap((one) => one.ok ? [one.material.slot] : []),
+        }
+        : { ...base, passthrough: true };
+    }
+    case "HTTPS":
+      break;
+    default:
+      return { kind: "listener", name, port, protocol: "HTTP", hostname };
   }
   const slots = certificates.flatMap((entry) => entry.ok ? [entry.material.slot] : []);
   const resource: ListenerResource = {

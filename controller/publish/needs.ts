@@ -25,6 +25,9 @@ export function neededSubjects(scope: string, resources: Iterable<Resource>): st
         break;
       case "httproute":
       case "grpcroute":
+      case "tcproute":
+      case "tlsroute":
+      case "udproute":
       case "scope":
         break;
       default:

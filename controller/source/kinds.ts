@@ -22,6 +22,7 @@ import { gatewayClassSpec, gatewaySpec, listenerSetSpec } from "./decode/gateway
 import { gatewayParametersSpec } from "./decode/gateway_parameters.ts";
 import { grpcRouteSpec } from "./decode/grpc_route.ts";
 import { httpRouteSpec } from "./decode/http_route.ts";
+import { streamRouteSpec, tlsRouteSpec } from "./decode/stream_route.ts";
 
 export interface KindRow {
   kind: Kind;
@@ -118,6 +119,39 @@ export const KINDS: readonly KindRow[] = [
     decode: (value, { at, meta }) => {
       const spec = specOf(grpcRouteSpec, value, at);
       return spec === FAIL ? FAIL : { kind: "GRPCRoute", meta, spec };
+    },
+  },
+  {
+    kind: "TCPRoute",
+    group: GATEWAY_GROUP,
+    versions: V1,
+    plural: "tcproutes",
+    namespaced: true,
+    decode: (value, { at, meta }) => {
+      const spec = specOf(streamRouteSpec, value, at);
+      return spec === FAIL ? FAIL : { kind: "TCPRoute", meta, spec };
+    },
+  },
+  {
+    kind: "TLSRoute",
+    group: GATEWAY_GROUP,
+    versions: V1,
+    plural: "tlsroutes",
+    namespaced: true,
+    decode: (value, { at, meta }) => {
+      const spec = specOf(tlsRouteSpec, value, at);
+      return spec === FAIL ? FAIL : { kind: "TLSRoute", meta, spec };
+    },
+  },
+  {
+    kind: "UDPRoute",
+    group: GATEWAY_GROUP,
+    versions: V1,
+    plural: "udproutes",
+    namespaced: true,
+    decode: (value, { at, meta }) => {
+      const spec = specOf(streamRouteSpec, value, at);
+      return spec === FAIL ? FAIL : { kind: "UDPRoute", meta, spec };
     },
   },
   {

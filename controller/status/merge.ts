@@ -84,6 +84,9 @@ function merge(
       };
     case "HTTPRoute":
     case "GRPCRoute":
+    case "TCPRoute":
+    case "TLSRoute":
+    case "UDPRoute":
       return { ...previous, parents: mergeParents(previous.parents ?? [], desired, options) };
     case "BackendTLSPolicy":
       return {

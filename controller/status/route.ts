@@ -1,4 +1,4 @@
-/** Desired status of a route of requests: one entry per parentRef that names a Gateway of ours. */
+/** Desired status of a route: one entry per parentRef that names a Gateway of ours. */
 import type { RouteDecision, RuleDecision } from "../attach/routes.ts";
 import type { ParentRef, Route } from "../model/objects.ts";
 import { conditionOf, type DesiredCondition } from "./conditions.ts";

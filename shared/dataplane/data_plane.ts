@@ -18,6 +18,7 @@ import { openHttp2 } from "./serve/http2_connection.ts";
 import { httpDate } from "./serve/http_date.ts";
 import { Listeners } from "./serve/listeners.ts";
 import { OpenConnections } from "./serve/open_connections.ts";
+import { openLane } from "./serve/stream_lane.ts";
 import { WriteBuffers } from "./serve/write_buffers.ts";
 import { CertificateStore } from "./serve/tls_contexts.ts";
 import { compileTable } from "./table/compile.ts";
@@ -115,15 +116,16 @@ export class DataPlane implements DataPlaneHost {
         },
       },
     });
+    const tls = new TlsProfiles({
+      trust: this.#trust,
+      certificates: this.#certificates,
+      observers: [this.#upstream, this.#upstreamHttp2],
+    });
     const handler = createRequestHandler({
       upstream: this.#upstream,
       upstreamHttp2: this.#upstreamHttp2,
       endpoints: this.#endpoints,
-      tls: new TlsProfiles({
-        trust: this.#trust,
-        certificates: this.#certificates,
-        observers: [this.#upstream, this.#upstreamHttp2],
-      }),
+      tls,
       stats,
       accessLog,
       tracer: options.tracer ?? null,
@@ -155,6 +157,16 @@ export class DataPlane implements DataPlaneHost {
         if (limit !== "body_timeout") stats.limitExceeded(limit);
       },
     };
+    const lane = {
+      endpoints: this.#endpoints,
+      tls,
+      deadlines,
+      limits,
+      random,
+      clock,
+      accessLog,
+      stats: this.metrics.streams,
+    };
     this.#listeners = new Listeners({
       bindAddress: options.bindAddress,
       reusePort: options.reusePort ?? false,
@@ -172,6 +184,11 @@ export class DataPlane implements DataPlaneHost {
       engines: {
         http1: (stream, info) => openHttp1(stream, info, codec),
         http2: (stream, info) => openHttp2(stream, info, codec),
+        tcp: (stream, info) => openLane({ stream, info, protocol: "TCP", terminated: false }, lane),
+        passthrough: (stream, info) =>
+          openLane({ stream, info, protocol: "TLS", terminated: false }, lane),
+        terminated: (stream, info) =>
+          openLane({ stream, info, protocol: "TLS", terminated: true }, lane),
       },
     });
   }

@@ -43,6 +43,9 @@ export function decodeResource(
     "listener",
     "httproute",
     "grpcroute",
+    "tcproute",
+    "tlsroute",
+    "udproute",
     "cluster",
     "upstream",
     "scope",
@@ -54,11 +57,16 @@ export function decodeResource(
       break;
     case "httproute":
     case "grpcroute":
-      checkRoute(fields, id);
+      checkRoute(fields, id, checkRule);
+      break;
+    case "tcproute":
+    case "tlsroute":
+    case "udproute":
+      checkRoute(fields, id, checkStreamRule);
       break;
     case "cluster":
       asText(fields["endpoints"], `${id}.endpoints`);
-      asOneOf(fields["protocol"], `${id}.protocol`, ["http1", "h2c"]);
+      asOneOf(fields["protocol"], `${id}.protocol`, ["http1", "h2c", "tcp", "udp"]);
       optional(fields, "tls", (v) => checkBackendTls(v, `${id}.tls`));
       break;
     case "upstream":
@@ -83,9 +91,10 @@ function asTexts(value: unknown, path: string): string[] {
 function checkListener(fields: Fields, id: string): void {
   asText(fields["name"], `${id}.name`);
   asInteger(fields["port"], `${id}.port`, { min: 1, max: MAX_PORT });
-  asOneOf(fields["protocol"], `${id}.protocol`, ["HTTP", "HTTPS"]);
+  asOneOf(fields["protocol"], `${id}.protocol`, ["HTTP", "HTTPS", "TLS", "TCP", "UDP"]);
   asString(fields["hostname"], `${id}.hostname`);
   optional(fields, "certificates", (v) => asTexts(v, `${id}.certificates`));
+  optional(fields, "passthrough", (v) => asBoolean(v, `${id}.passthrough`));
   optional(fields, "accessLog", (v) => asBoolean(v, `${id}.accessLog`));
   optional(fields, "maxBodyBytes", (v) => asInteger(v, `${id}.maxBodyBytes`, { min: 1 }));
   optional(fields, "clientValidation", (v) => {
@@ -114,12 +123,22 @@ function checkBackendTls(value: unknown, path: string): void {
   });
 }
 
-function checkRoute(fields: Fields, id: string): void {
+function checkRoute(
+  fields: Fields,
+  id: string,
+  check: (rule: unknown, path: string) => void,
+): void {
   asInteger(fields["created"], `${id}.created`);
   const listeners = asTexts(fields["listeners"], `${id}.listeners`);
   if (listeners.length === 0) throw malformed(`${id}.listeners`, "must not be empty");
   asTexts(fields["hostnames"], `${id}.hostnames`);
-  asList(fields["rules"], `${id}.rules`, checkRule);
+  asList(fields["rules"], `${id}.rules`, check);
+}
+
+function checkStreamRule(value: unknown, path: string): void {
+  const rule = asObject(value, path);
+  optional(rule, "name", (v) => asText(v, `${path}.name`));
+  asList(rule["backends"], `${path}.backends`, checkBackend);
 }
 
 function checkRule(value: unknown, path: string): void {

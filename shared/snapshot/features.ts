@@ -14,6 +14,9 @@ export const SNAPSHOT_FEATURES = [
   "listenerTraffic",
   "mirror",
   "retry",
+  "tcpRoute",
+  "tlsRoute",
+  "udpRoute",
 ] as const;
 
 /** One of {@linkcode SNAPSHOT_FEATURES}. */

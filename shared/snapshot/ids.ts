@@ -25,6 +25,14 @@ export function grpcRouteId(namespace: string, name: string): string {
   return `grpcroute/${namespace}/${name}`;
 }
 
+/** Id of a TCPRoute, TLSRoute or UDPRoute in the snapshot of every Gateway that it is attached to. */
+export function streamRouteId(
+  kind: "tcproute" | "tlsroute" | "udproute",
+  { namespace, name }: { namespace: string; name: string },
+): string {
+  return `${kind}/${namespace}/${name}`;
+}
+
 /** Id of a cluster; `variant` tells apart several ways to talk to one Service port. */
 export function clusterId(
   namespace: string,
@@ -46,9 +54,14 @@ export function scopeId(scope: string): string {
   return `scope/${scope}`;
 }
 
-/** Key of the endpoint set of a Service port. */
-export function endpointsKey(namespace: string, service: string, port: number): string {
-  return `${namespace}/${service}/${port}`;
+/** Key of the endpoint set of a Service port. A number may be a port of TCP and another of UDP. */
+export function endpointsKey(
+  namespace: string,
+  service: string,
+  port: number,
+  transport: "tcp" | "udp" = "tcp",
+): string {
+  return `${namespace}/${service}/${port}${transport === "udp" ? "-udp" : ""}`;
 }
 
 /**

@@ -26,11 +26,14 @@ export interface ListenerResource extends ResourceBase {
   name: string;
   /** The declared port, 1–65535; never the fleet's. */
   port: number;
-  protocol: "HTTP" | "HTTPS";
+  /** Other than HTTP and HTTPS: names `tcpRoute`, `tlsRoute` or `udpRoute` in `requires`. */
+  protocol: ListenerProtocol;
   /** Lower-case; `*.example.com` or `www.example.com`; empty = every host. */
   hostname: string;
-  /** Secret slots (`cert/<ns>/<name>`) in the order of certificateRefs; HTTPS only. */
+  /** Secret slots (`cert/<ns>/<name>`) in the order of certificateRefs; HTTPS and TLS only. */
   certificates?: string[];
+  /** TLS only: connections go to the backend as they are, and there are no certificates. */
+  passthrough?: true;
   /** False: requests are not in the access log. Absent = as the proxy is configured. */
   accessLog?: boolean;
   /** Bytes of a request body, below what the proxy is configured with; absent = no other bound. */
@@ -38,6 +41,9 @@ export interface ListenerResource extends ResourceBase {
   /** Clients have to show a certificate. HTTPS only; names `clientValidation` in `requires`. */
   clientValidation?: ClientValidation;
 }
+
+/** What a listener takes: requests, connections (TLS by server name), or datagrams. */
+export type ListenerProtocol = "HTTP" | "HTTPS" | "TLS" | "TCP" | "UDP";
 
 /** What the listeners of one port ask of clients (FrontendTLSValidation). */
 export interface ClientValidation {
@@ -72,6 +78,34 @@ export interface GrpcRouteResource extends Omit<HttpRouteResource, "kind"> {
 
 /** A route of requests. */
 export type RouteResource = HttpRouteResource | GrpcRouteResource;
+
+/**
+ * One TCPRoute, TLSRoute or UDPRoute. Id: `<kind>/<ns>/<name>`. Names the feature of its kind
+ * (`tcpRoute`, `tlsRoute`, `udpRoute`) in `requires`. Of several on one listener that take the same
+ * connections, precedence is as of routes of requests.
+ */
+export interface StreamRouteResource extends ResourceBase {
+  kind: "tcproute" | "tlsroute" | "udproute";
+  /** As of {@linkcode HttpRouteResource}. */
+  created: number;
+  listeners: string[];
+  /** Server names (TLS SNI), as written in the route, lower-case, sorted; empty = every one. */
+  hostnames: string[];
+  rules: StreamRule[];
+}
+
+export interface StreamRule {
+  name?: string;
+  /** Share of the connections or flows. */
+  backends: StreamBackend[];
+}
+
+/** As an {@linkcode HttpBackend}: a share without a cluster is closed, or its datagrams dropped. */
+export interface StreamBackend {
+  weight: number;
+  cluster?: string;
+  error?: string;
+}
 
 export interface HttpRule {
   /** The rule's `name`, when it has one. */
@@ -211,14 +245,18 @@ export interface HttpBackend {
 
 /**
  * How a scope talks to an endpoint set. Id: `cluster/<ns>/<service>/<port>`, and
- * `cluster/<ns>/<name>/<port>/lightbackend` for a LightBackend.
+ * `cluster/<ns>/<name>/<port>/lightbackend` for a LightBackend; routes of connections and datagrams
+ * have clusters of their own, `…/tcp`, `…/tls` and `…/udp`.
  */
 export interface ClusterResource extends ResourceBase {
   kind: "cluster";
-  /** Key of the endpoint set: `<ns>/<service>/<port>`. */
+  /** Key of the endpoint set: `<ns>/<service>/<port>`, with `-udp` for a port of UDP. */
   endpoints: string;
-  /** `h2c` is HTTP/2: by prior knowledge in plaintext, by ALPN with `tls`. */
-  protocol: "http1" | "h2c";
+  /**
+   * `h2c` is HTTP/2: by prior knowledge in plaintext, by ALPN with `tls`. `tcp` and `udp` are passed
+   * on as they come; only routes of connections and datagrams refer to such a cluster.
+   */
+  protocol: "http1" | "h2c" | "tcp" | "udp";
   /** Absent = plaintext. Names `backendTls` in `requires`. */
   tls?: BackendTls;
 }
@@ -264,6 +302,7 @@ export interface ScopeResource extends ResourceBase {
 export type Resource =
   | ListenerResource
   | RouteResource
+  | StreamRouteResource
   | ClusterResource
   | UpstreamResource
   | ScopeResource;

@@ -1,5 +1,5 @@
 /** GRPCRoute, as its schema admitted it. */
-import type { GrpcMatch, GrpcMethodMatch, GrpcRoute, GrpcRule } from "../../model/objects.ts";
+import type { GrpcMatch, GrpcMethodMatch, GrpcRoute, GrpcRule } from "../../model/grpc_objects.ts";
 import { defaulted, list, object, oneOf, optional, required, string } from "./decoder.ts";
 import * as format from "./formats.ts";
 import { filters } from "./http_filters.ts";

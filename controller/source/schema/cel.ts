@@ -6,6 +6,7 @@
  * value; arithmetic between a field and an integer literal would differ, and no vendored rule does
  * it.
  */
+import { isIP } from "node:net";
 import { Environment } from "@marcbachmann/cel-js";
 import { errorMessage } from "../../../shared/lib/log.ts";
 import type { ValidationRule } from "./json_schema.ts";
@@ -60,7 +61,9 @@ export class CelRules {
       return { rule, reason: "a transition rule: a file has no earlier form to compare with" };
     }
     this.#environment ??= new Environment({ unlistedVariablesAreDyn: false })
-      .registerVariable("self", "dyn");
+      .registerVariable("self", "dyn")
+      // Kubernetes IP library: is the text an address, of IPv4 or IPv6?
+      .registerFunction("isIP(dyn): bool", (text: unknown) => isIP(String(text)) !== 0);
     try {
       const parsed = this.#environment.parse(forLibrary(rule));
       const checked = parsed.check();

@@ -14,6 +14,9 @@ import listenerSets from "./crds/gateway.networking.k8s.io_listenersets.json" wi
 import referenceGrants from "./crds/gateway.networking.k8s.io_referencegrants.json" with {
   type: "json",
 };
+import tcpRoutes from "./crds/gateway.networking.k8s.io_tcproutes.json" with { type: "json" };
+import tlsRoutes from "./crds/gateway.networking.k8s.io_tlsroutes.json" with { type: "json" };
+import udpRoutes from "./crds/gateway.networking.k8s.io_udproutes.json" with { type: "json" };
 import gatewayParameters from "./crds/gateway.lightapi.net_gatewayparameters.json" with {
   type: "json",
 };
@@ -32,6 +35,9 @@ const DEFINITIONS: readonly unknown[] = [
   httpRoutes,
   listenerSets,
   referenceGrants,
+  tcpRoutes,
+  tlsRoutes,
+  udpRoutes,
   lightBackends,
   gatewayParameters,
 ];

@@ -46,6 +46,10 @@ const UNREACHABLE = [
   // The lists are maps by these keys.
   "Listener name must be unique within the Gateway",
   "Port for TLS configuration must be unique within the Gateway",
+  // A pattern says the same.
+  "Hostnames must be valid based on RFC-1123",
+  "Wildcards on hostnames must be the first label, and the rest of hostname must be valid based on " +
+  "RFC-1123",
   // An enum says the same.
   "type must be one of ['Exact', 'PathPrefix', 'RegularExpression']",
 ];

@@ -18,6 +18,9 @@ const KINDS = [
   "httproutes",
   "listenersets",
   "referencegrants",
+  "tcproutes",
+  "tlsroutes",
+  "udproutes",
 ];
 const GROUP = "gateway.networking.k8s.io";
 

@@ -6,6 +6,7 @@ import type { AccessLog } from "./access_log.ts";
 import { type ObservedSet, registerHealthMetrics } from "./health_metrics.ts";
 import { DURATION_BOUNDS, type DurationHistogram } from "./histogram.ts";
 import { RequestStats } from "./request_stats.ts";
+import { registerStreamMetrics, StreamStats } from "./stream_stats.ts";
 
 /** Settings of the metrics. */
 export interface ProxyMetricsOptions {
@@ -33,6 +34,7 @@ interface SnapshotState {
 /** One registry per proxy, prefix `lgw_`. */
 export class ProxyMetrics {
   readonly requests: RequestStats;
+  readonly streams: StreamStats = new StreamStats();
   /** Workers that ended and were started again. */
   workerRestarts = 0;
   readonly registry: Registry = new Registry();
@@ -129,6 +131,7 @@ export class ProxyMetrics {
       "Bytes that clients were sent through tunnels that have ended",
       () => stats.tunnelBytesOut,
     );
+    registerStreamMetrics(this.registry, this.streams);
     registerHealthMetrics(this.registry, options.endpoints ?? (() => []));
     this.#counter(
       "lgw_proxy_name_resolution_failures_total",
@@ -211,6 +214,7 @@ export class ProxyMetrics {
   snapshotRemoved(scope: string): void {
     this.#snapshots.delete(scope);
     this.requests.removeGateway(scope);
+    this.streams.removeGateway(scope);
   }
 
   /** A snapshot was refused. */

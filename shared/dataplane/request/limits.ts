@@ -69,6 +69,8 @@ export interface Limits {
   tunnelIdleTimeout: number;
   /** Milliseconds that it gets to end by itself when the proxy stops. */
   tunnelDrainTimeout: number;
+  /** Milliseconds that a connection of a TCPRoute or TLSRoute may carry no byte; 0 = no bound. */
+  streamIdleTimeout: number;
   /**
    * Copies of requests (RequestMirror) that may run at a time; beyond: not copied. Fewer than the
    * connections to one endpoint, so that copies leave room for requests.
@@ -111,6 +113,7 @@ export const DEFAULT_LIMITS: Limits = {
   maxTunnels: 4_096,
   tunnelIdleTimeout: 300_000,
   tunnelDrainTimeout: 5_000,
+  streamIdleTimeout: 3_600_000,
   maxMirrors: 256,
   maxMirrorBodyBytes: 256 * 1024,
   mirrorTimeout: 30_000,

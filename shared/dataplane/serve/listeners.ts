@@ -5,38 +5,26 @@
  */
 import type { BindMap } from "../../snapshot/schema.ts";
 import type { InboundConnection } from "../request/types.ts";
-import type { RouteTable } from "../table/types.ts";
+import type { PortProtocol, RouteTable } from "../table/types.ts";
 import type { HandshakeFailure } from "./tls_server.ts";
-import type { ByteStream } from "./byte_stream.ts";
+import { type Engines, openByPreface, openByServerName } from "./engines.ts";
 import { backoff } from "../../lib/backoff.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { BackoffOptions } from "../../lib/backoff.ts";
 import { errorMessage } from "../../lib/log.ts";
 import type { Logger } from "../../lib/log.ts";
-import type { OpenConnection, OpenConnections } from "./open_connections.ts";
+import type { OpenConnections } from "./open_connections.ts";
 import { AcceptWatchdog } from "./accept_watchdog.ts";
-import { firstProtocol } from "./preface.ts";
 import { bindTcp } from "./tcp_server.ts";
 import { TcpStream } from "./tcp_stream.ts";
-import { askForCertificates, TlsAdmission } from "./tls_admission.ts";
+import { listenMixed } from "./mixed_server.ts";
+import { askForCertificates, takerOf, TlsAdmission } from "./tls_admission.ts";
 import { listenTls } from "./tls_server.ts";
-import type { BoundSocket, BoundTls } from "./tls_server.ts";
+import type { BoundSocket, BoundTls, TlsConnection } from "./tls_server.ts";
+import type { ShownCertificate } from "./client_certificates.ts";
 import type { CertificateStore } from "./tls_contexts.ts";
 import type { Deadlines } from "../upstream/deadlines.ts";
 import type { TrustBundles } from "../upstream/trust_bundles.ts";
-
-/** What speaks on an accepted connection, plaintext or TLS. */
-export type Engine = (stream: ByteStream, info: InboundConnection) => OpenConnection;
-
-export interface Engines {
-  http1: Engine;
-  http2: Engine;
-}
-
-/** A connection before its engine is chosen. */
-type Accepted =
-  | { over: "tcp"; stream: TcpStream }
-  | { over: "tls"; stream: ByteStream; agreed: keyof Engines };
 
 export interface ListenersOptions {
   /** Address that every port is bound on. */
@@ -82,7 +70,7 @@ interface ScopeState {
 
 interface PortSocket {
   readonly fleetPort: number;
-  readonly protocol: "HTTP" | "HTTPS";
+  readonly protocol: PortProtocol;
   bound: BoundSocket | BoundTls | undefined;
   /** Connections accepted, those refused included. */
   accepted: number;
@@ -247,15 +235,45 @@ export class Listeners {
     const { bindAddress: hostname, log } = this.#options;
     const where = { scope: state.scope, port, fleetPort: socket.fleetPort };
     try {
-      socket.bound = socket.protocol === "HTTP"
-        ? this.#bindPlain(state, port, socket)
-        : await this.#bindTls(state, port, socket);
+      socket.bound = await this.#socketFor(state, port, socket);
       askForCertificates(socket.bound, state.table?.ports.get(port));
       log.info("listener_bound", { ...where, address: hostname });
     } catch (error) {
       socket.error = errorMessage(error);
       log.warn("listener_bind_failed", { ...where, address: hostname, error: socket.error });
       this.#retryLater();
+    }
+  }
+
+  #socketFor(
+    state: ScopeState,
+    port: number,
+    socket: PortSocket,
+  ): BoundSocket | Promise<BoundTls> {
+    switch (socket.protocol) {
+      case "HTTP":
+      case "TCP":
+      case "TLS":
+        return this.#bindPlain(state, port, socket);
+      case "HTTPS":
+        return listenTls({
+          ...this.#tlsOptions(state, port, socket),
+          onConnection: (connection) => this.#openHttps(state, port, connection),
+        });
+      case "MIXED":
+        return listenMixed({
+          ...this.#tlsOptions(state, port, socket),
+          takerOf: (name) => takerOf(state.table?.ports.get(port), name),
+          onConnection: (connection, taker) => {
+            if (taker === "https") return this.#openHttps(state, port, connection);
+            const info = this.#info(state, port, { scheme: "https", ...connection });
+            const { connections, engines } = this.#options;
+            const engine = taker === "tls" ? engines.terminated : engines.passthrough;
+            connections.add(engine(connection.stream, info));
+          },
+        });
+      case "UDP":
+        throw new Error(`${socket.protocol} is not served`);
     }
   }
 
@@ -294,8 +312,8 @@ export class Listeners {
     }, wait);
   }
 
-  #bindPlain(state: ScopeState, port: number, { fleetPort }: PortSocket): BoundSocket {
-    const { bindAddress, reusePort, log, connections } = this.#options;
+  #bindPlain(state: ScopeState, port: number, { fleetPort, protocol }: PortSocket): BoundSocket {
+    const { bindAddress, reusePort, log, connections, engines } = this.#options;
     return bindTcp({
       hostname: bindAddress,
       port: fleetPort,
@@ -304,80 +322,55 @@ export class Listeners {
       admit: () => connections.admit(),
       onConnection: (connection) => {
         const peer = connection.remoteAddr;
-        const info = this.#info(state, port, {
-          scheme: "http",
-          remoteAddress: peer.hostname,
-          remotePort: peer.port,
-          sni: "",
-        });
-        connections.add(this.#open({ over: "tcp", stream: new TcpStream(connection) }, info));
+        const infoOf = (sni: string) =>
+          this.#info(state, port, {
+            scheme: "http",
+            remoteAddress: peer.hostname,
+            remotePort: peer.port,
+            sni,
+          });
+        const stream = new TcpStream(connection);
+        connections.add(
+          protocol === "TCP"
+            ? engines.tcp(stream, infoOf(""))
+            : protocol === "TLS"
+            ? openByServerName({ stream, infoOf }, this.#options)
+            : openByPreface({ stream, info: infoOf("") }, this.#options),
+        );
       },
     });
   }
 
-  #bindTls(state: ScopeState, port: number, socket: PortSocket): Promise<BoundTls> {
+  #openHttps(state: ScopeState, port: number, connection: TlsConnection): void {
+    const info = this.#info(state, port, { scheme: "https", ...connection });
+    const { connections, engines } = this.#options;
+    // What the handshake agreed on (ALPN, RFC 7301).
+    const engine = engines[connection.protocol === "h2" ? "http2" : "http1"];
+    connections.add(engine(connection.stream, info));
+  }
+
+  #tlsOptions(state: ScopeState, port: number, socket: PortSocket) {
     const { deadlines, handshakeTimeout, onHandshakeFailure, log, connections } = this.#options;
-    return listenTls({
+    return {
       reusePort: this.#options.reusePort ?? false,
       hostname: this.#options.bindAddress,
       port: socket.fleetPort,
       deadlines,
       handshakeTimeout,
-      onHandshakeFailure: (reason) => {
+      onHandshakeFailure: (reason: HandshakeFailure) => {
         if (reason !== "closed" || this.#watchdog?.forgive() !== true) onHandshakeFailure(reason);
       },
       admit: () => {
         socket.accepted++;
         return connections.admit();
       },
-      onHandshaking: (change) => connections.handshakes(change),
-      onError: (error) =>
+      onHandshaking: (change: 1 | -1) => connections.handshakes(change),
+      onError: (error: Error) =>
         log.error("listener_failed", { scope: state.scope, port, error: error.message }),
-      certificateFor: (serverName) =>
+      certificateFor: (serverName: string) =>
         this.#admission.contextFor(state.table?.ports.get(port), serverName),
-      admitsClient: (serverName, show) =>
+      admitsClient: (serverName: string, show: () => ShownCertificate) =>
         this.#admission.admits(state.table?.ports.get(port), serverName, show),
-      onConnection: (connection) => {
-        const { stream, protocol, remoteAddress, remotePort, sni } = connection;
-        const info = this.#info(state, port, { scheme: "https", remoteAddress, remotePort, sni });
-        const agreed = protocol === "h2" ? "http2" : "http1";
-        connections.add(this.#open({ over: "tls", agreed, stream }, info));
-      },
-    });
-  }
-
-  /**
-   * Which engine a connection gets, for as long as it is open: over TLS what the handshake agreed
-   * on (ALPN, RFC 7301), in plaintext what the client's first bytes say (RFC 9113 §3.3).
-   */
-  #open(accepted: Accepted, info: InboundConnection): OpenConnection {
-    switch (accepted.over) {
-      case "tls":
-        return this.#options.engines[accepted.agreed](accepted.stream, info);
-      case "tcp":
-        return this.#openByPreface(accepted.stream, info);
-    }
-  }
-
-  #openByPreface(stream: TcpStream, info: InboundConnection): OpenConnection {
-    const { engines, deadlines, handshakeTimeout, onSilence } = this.#options;
-    let engine: OpenConnection | undefined;
-    const serve = async () => {
-      const options = { deadlines, timeout: handshakeTimeout, onTimeout: onSilence };
-      const protocol = await firstProtocol(stream, options);
-      if (protocol === "none") return stream.destroy();
-      engine = engines[protocol](stream, info);
-      await engine.finished;
-    };
-    const finished = serve();
-    return {
-      finished,
-      drain: () => {
-        if (engine !== undefined) return engine.drain();
-        stream.destroy();
-        return finished;
-      },
-      abort: () => engine === undefined ? stream.destroy() : engine.abort(),
     };
   }
 
@@ -386,8 +379,12 @@ export class Listeners {
     port: number,
     peer: Pick<InboundConnection, "scheme" | "remoteAddress" | "remotePort" | "sni">,
   ): InboundConnection {
+    const { scheme, remoteAddress, remotePort, sni } = peer;
     return {
-      ...peer,
+      scheme,
+      remoteAddress,
+      remotePort,
+      sni,
       port,
       scope: state.scope,
       table: () => state.table?.ports.get(port),

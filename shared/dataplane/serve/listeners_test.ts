@@ -95,6 +95,9 @@ async function withListeners(
     engines: {
       http1: engine("http1"),
       http2: engine("http2"),
+      tcp: engine("tcp"),
+      passthrough: engine("passthrough"),
+      terminated: engine("terminated"),
     },
   });
   try {

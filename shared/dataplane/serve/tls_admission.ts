@@ -5,6 +5,7 @@ import type { PortTable, RouteTable, TableListener } from "../table/types.ts";
 import type { TrustBundles } from "../upstream/trust_bundles.ts";
 import { type ShownCertificate, VerifiedClients } from "./client_certificates.ts";
 import type { CertificateStore } from "./tls_contexts.ts";
+import type { TlsTaker } from "./mixed_server.ts";
 import type { BoundSocket, BoundTls } from "./tls_server.ts";
 
 export interface TlsAdmissionOptions {
@@ -67,6 +68,20 @@ export function askForCertificates(
   bound.askForCertificates(
     table.listeners.some(({ clientValidation }) => clientValidation !== null),
   );
+}
+
+/** Who takes a connection on a port that TLS and HTTPS listeners share. */
+export function takerOf(table: PortTable | undefined, serverName: string): TlsTaker {
+  const named = table?.listenerFor(serverName);
+  // Without a name a listener of HTTPS answers, as on a port of its own; one of TLS does not.
+  const listener = named ??
+    (serverName === ""
+      ? table?.listeners.findLast(({ protocol }) => protocol === "HTTPS")
+      : undefined);
+  if (listener === undefined) return "nobody";
+  if (listener.protocol === "HTTPS") return "https";
+  if (table?.stream(serverName).kind !== "route") return "nobody";
+  return listener.passthrough ? "passthrough" : "tls";
 }
 
 /** Without a server name the least specific listener answers: the one meant for every host. */

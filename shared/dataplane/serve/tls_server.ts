@@ -3,16 +3,19 @@
  * certificates and listeners come and go without touching the socket.
  */
 import { createServer } from "node:tls";
-import type { SecureContext, TLSSocket } from "node:tls";
+import type { SecureContext, Server, TLSSocket } from "node:tls";
 import type { ShownCertificate } from "./client_certificates.ts";
 import type { Socket } from "node:net";
 import { Deadline } from "../upstream/deadlines.ts";
 import type { Deadlines } from "../upstream/deadlines.ts";
+import type { ByteStream } from "./byte_stream.ts";
 import { TlsStream } from "./tls_stream.ts";
 
 /** Why a connection did not become a TLS connection. */
 export type HandshakeFailure =
   | "no_certificate"
+  /** The server name is nobody's. */
+  | "no_listener"
   | "client_certificate"
   | "timeout"
   | "protocol"
@@ -20,7 +23,7 @@ export type HandshakeFailure =
 
 /** An established connection. */
 export interface TlsConnection {
-  stream: TlsStream;
+  stream: ByteStream;
   /** What ALPN agreed on; HTTP/1.x when the client did not offer anything (RFC 7301). */
   protocol: "h2" | "http/1.1";
   /** Lower-case; empty when the client sent no name. */
@@ -44,6 +47,8 @@ export interface TlsServerOptions {
   admitsClient?: (serverName: string, show: () => ShownCertificate) => boolean;
   onConnection: (connection: TlsConnection) => void;
   onHandshakeFailure: (reason: HandshakeFailure) => void;
+  /** Is something agreed on by ALPN? Default true: HTTP. */
+  alpn?: boolean;
   /** Milliseconds from accept to the end of the handshake. */
   handshakeTimeout: number;
   deadlines: Deadlines;
@@ -72,10 +77,10 @@ const NO_CERTIFICATE = "no certificate for the server name";
 /** What node:tls says of a peer that closed before the end of the handshake. */
 const HUNG_UP = "socket hang up";
 
-/** Binds and accepts. Rejects when the address cannot be bound. */
-export function listenTls(options: TlsServerOptions): Promise<BoundTls> {
+/** A server that is bound to nothing yet: connections are its own, or given to it as events. */
+export function tlsServer(options: TlsServerOptions): Server {
   const server = createServer({
-    ALPNProtocols: ["h2", "http/1.1", "http/1.0"],
+    ...(options.alpn === false ? {} : { ALPNProtocols: ["h2", "http/1.1", "http/1.0"] }),
     minVersion: "TLSv1.2",
     // Judged by `admitsClient`: the platform takes a resumed session for verified.
     requestCert: false,
@@ -149,6 +154,12 @@ export function listenTls(options: TlsServerOptions): Promise<BoundTls> {
       remotePort: socket.remotePort ?? 0,
     });
   });
+  return server;
+}
+
+/** Binds and accepts. Rejects when the address cannot be bound. */
+export function listenTls(options: TlsServerOptions): Promise<BoundTls> {
+  const server = tlsServer(options);
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     const { port, hostname: host, reusePort } = options;

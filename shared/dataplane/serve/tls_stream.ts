@@ -1,5 +1,5 @@
-/** A TLS connection of `node:tls` as a {@linkcode ByteStream}. */
-import type { TLSSocket } from "node:tls";
+/** A connection of `node:tls`, or of `node:net`, as a {@linkcode ByteStream}. */
+import type { Socket } from "node:net";
 import type { ByteStream } from "./byte_stream.ts";
 
 /** Received bytes that may wait before the socket is paused. */
@@ -12,7 +12,7 @@ interface Waiter {
 
 export class TlsStream implements ByteStream {
   onClose: (() => void) | null = null;
-  readonly #socket: TLSSocket;
+  readonly #socket: Socket;
   readonly #queue: Uint8Array[] = [];
   #queued = 0;
   #reader: Waiter | null = null;
@@ -22,7 +22,8 @@ export class TlsStream implements ByteStream {
   #closed = false;
   #error: unknown;
 
-  constructor(socket: TLSSocket) {
+  /** @param socket owned from now on; a TLSSocket is one too */
+  constructor(socket: Socket) {
     this.#socket = socket;
     socket.on("data", (bytes: Uint8Array) => this.#receive(bytes));
     socket.on("end", () => {

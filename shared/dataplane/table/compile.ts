@@ -25,6 +25,7 @@ class CompiledTable implements RouteTable {
   constructor(
     { scope, version, digest, resources }: TableInput,
     readonly ports: ReadonlyMap<number, CompiledPort>,
+    readonly datagramPorts: ReadonlyMap<number, CompiledPort>,
     readonly parts: {
       readonly listeners: ReadonlyMap<string, TableListener>;
       readonly routes: LayeredMap<CompiledRoute>;
@@ -119,9 +120,18 @@ function compileAll(input: TableInput): CompiledTable {
       for (const candidate of candidatesOf(route, listener)) list?.push(candidate);
     }
   }
-  const ports = compilePorts(listeners.values(), (listener) => candidates.get(listener) ?? []);
+  const all = [...listeners.values()];
+  const portsOf = (datagrams: boolean) =>
+    compilePorts(
+      all.filter(({ protocol }) => (protocol === "UDP") === datagrams),
+      (listener) => candidates.get(listener) ?? [],
+    );
   const slots = namedSlots(input.resources);
-  return new CompiledTable(input, ports, { listeners, routes: LayeredMap.of(routes), slots });
+  return new CompiledTable(input, portsOf(false), portsOf(true), {
+    listeners,
+    routes: LayeredMap.of(routes),
+    slots,
+  });
 }
 
 /** The listeners of the snapshot that a route names; throws when one is not there. */
@@ -159,15 +169,14 @@ function update(
     routes.set(id, after);
     changes.push({ before, after });
   }
-  const ports = new Map(previous.ports);
-  for (const [number, port] of ports) {
-    const updated = updatePort(port, { changes, listeners });
-    if (updated !== port) ports.set(number, updated);
-  }
+  const updated = (before: ReadonlyMap<number, CompiledPort>) =>
+    new Map(
+      [...before].map(([number, port]) => [number, updatePort(port, { changes, listeners })]),
+    );
   const rename = [...changed].some((id) =>
     namesTrust(previous.resources.get(id)) || namesTrust(resources.get(id))
   );
-  return new CompiledTable(input, ports, {
+  return new CompiledTable(input, updated(previous.ports), updated(previous.datagramPorts), {
     listeners,
     routes: previous.parts.routes.with(routes),
     slots: rename ? namedSlots(resources) : previous.parts.slots,
@@ -216,6 +225,7 @@ function tableListener(resource: ListenerResource): TableListener {
     port: resource.port,
     protocol: resource.protocol,
     hostname: resource.hostname,
+    passthrough: resource.passthrough ?? false,
     certificates: resource.certificates ?? [],
     clientValidation: validation === undefined
       ? null

@@ -3,10 +3,12 @@ import type {
   ClusterResource,
   HttpBackend,
   HttpFilter,
+  HttpMatch,
   HttpRule,
   Resource,
   Resources,
   RouteResource,
+  StreamRouteResource,
   UpstreamResource,
 } from "../../snapshot/schema.ts";
 import { hostnamesIntersect } from "../../gwapi/hostname.ts";
@@ -25,7 +27,7 @@ export interface CompiledRoute {
   readonly id: string;
   readonly namespace: string;
   readonly name: string;
-  readonly resource: RouteResource;
+  readonly resource: AnyRouteResource;
   readonly rules: readonly TableRule[];
 }
 
@@ -36,15 +38,36 @@ export interface RouteContext {
   upstream: UpstreamResource | undefined;
 }
 
-/** Is it one that requests are matched against? */
-export function isRoute(resource: Resource | undefined): resource is RouteResource {
-  return resource?.kind === "httproute" || resource?.kind === "grpcroute";
+/** A route of requests, connections or datagrams. */
+export type AnyRouteResource = RouteResource | StreamRouteResource;
+
+/** Is it one that requests, connections or datagrams are matched against? */
+export function isRoute(resource: Resource | undefined): resource is AnyRouteResource {
+  switch (resource?.kind) {
+    case "httproute":
+    case "grpcroute":
+    case "tcproute":
+    case "tlsroute":
+    case "udproute":
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** What a rule of connections or datagrams takes: all that its listener and hostnames do. */
+const EVERYTHING: readonly HttpMatch[] = [{ path: { type: "prefix", value: "/" } }];
+
+/** The rules of a route, those of connections and datagrams in the form of the others. */
+function rulesOf(route: AnyRouteResource): readonly HttpRule[] {
+  if (route.kind === "httproute" || route.kind === "grpcroute") return route.rules;
+  return route.rules.map((rule) => ({ ...rule, matches: [...EVERYTHING], filters: [] }));
 }
 
 /** Compiles a route. Throws a {@linkcode TableError} when a cluster is not in the snapshot. */
 export function compileRoute(
   id: string,
-  resource: RouteResource,
+  resource: AnyRouteResource,
   context: RouteContext,
 ): CompiledRoute {
   const { namespace, name } = routeName(id);
@@ -67,9 +90,9 @@ function routeName(id: string): { namespace: string; name: string } {
   return { namespace, name };
 }
 
-function compileRules(id: string, route: RouteResource, context: RouteContext): TableRule[] {
+function compileRules(id: string, route: AnyRouteResource, context: RouteContext): TableRule[] {
   const { namespace, name } = routeName(id);
-  return route.rules.map((rule: HttpRule, ruleIndex: number): TableRule => {
+  return rulesOf(route).map((rule: HttpRule, ruleIndex: number): TableRule => {
     const backends = rule.backends.map((backend) => compileBackend(id, backend, context));
     return {
       routeNamespace: namespace,
@@ -183,11 +206,12 @@ function backendName(cluster: ClusterResource): string {
 export function candidatesOf(route: CompiledRoute, listener: TableListener): Candidate[] {
   const { resource, rules } = route;
   const hostnames = resource.hostnames.length === 0 ? [""] : resource.hostnames;
+  const specs = rulesOf(resource);
   return hostnames
     .filter((hostname) => hostnamesIntersect(listener.hostname, hostname))
     .flatMap((hostname) =>
       rules.flatMap((rule, ruleIndex) =>
-        (resource.rules[ruleIndex]?.matches ?? []).map((match, matchIndex): Candidate => ({
+        (specs[ruleIndex]?.matches ?? []).map((match, matchIndex): Candidate => ({
           listener,
           rule,
           matchIndex,

@@ -2,7 +2,12 @@
  * What a proxy compiles a Gateway's snapshot into: immutable, swapped by one pointer assignment,
  * and read on every request. Everything that can be decided before a request is decided here.
  */
-import type { HttpFilter, SubjectAltName } from "../../snapshot/schema.ts";
+import type {
+  ClusterResource,
+  HttpFilter,
+  ListenerProtocol,
+  SubjectAltName,
+} from "../../snapshot/schema.ts";
 
 /** What matching reads of a request. */
 export interface RouteRequest {
@@ -22,10 +27,12 @@ export interface RouteRequest {
 export interface TableListener {
   name: string;
   port: number;
-  protocol: "HTTP" | "HTTPS";
+  protocol: ListenerProtocol;
   /** Lower-case; empty = every host. */
   hostname: string;
-  /** Secret slots, HTTPS only. */
+  /** TLS only: connections are passed on as they are. */
+  passthrough: boolean;
+  /** Secret slots, HTTPS and TLS only. */
   certificates: readonly string[];
   /** False: its requests are not logged, whatever the proxy's setting. */
   accessLog: boolean;
@@ -61,7 +68,7 @@ export interface TableBackend {
   cluster: string;
   /** Endpoint set key; empty when the reference is invalid. */
   endpoints: string;
-  protocol: "http1" | "h2c";
+  protocol: ClusterResource["protocol"];
   /** Null: plaintext. */
   tls: TableTls | null;
   /** `namespace/name` of the backend, for logs and metrics; empty when invalid. */
@@ -77,7 +84,7 @@ export interface TableMirror {
   cluster: string;
   /** Empty when the cluster cannot be talked to. */
   endpoints: string;
-  protocol: "http1" | "h2c";
+  protocol: ClusterResource["protocol"];
   tls: TableTls | null;
   /** Share of the requests, 0–1. */
   share: number;
@@ -141,16 +148,28 @@ export type Decision =
   /** The listener has no route for the request. Answered with 404. */
   | { kind: "no_route"; listener: TableListener };
 
+/**
+ * What a socket has to do with a connection: `TLS` is passthrough alone; `MIXED` has listeners of TLS
+ * beside others that terminate it, so that the server name decides.
+ */
+export type PortProtocol = ListenerProtocol | "MIXED";
+
 /** Everything that a Gateway serves on one declared port. */
 export interface PortTable {
   readonly port: number;
-  readonly protocol: "HTTP" | "HTTPS";
+  readonly protocol: PortProtocol;
   /** Most specific hostname first. */
   readonly listeners: readonly TableListener[];
   /** Picks the listener for a host or SNI name, by hostname specificity. */
   listenerFor(host: string): TableListener | undefined;
   /** Matches a request: listener by host, then route by precedence. Pure. */
   route(request: RouteRequest): Decision;
+  /**
+   * Matches a connection or flow: listener by server name, then route by precedence. Pure.
+   *
+   * @param name lower-case SNI; empty without TLS, and for a client that sent none
+   */
+  stream(name: string): Decision;
   /** Every candidate of the port in order of precedence per listener: for explain and tests. */
   candidates(): readonly Candidate[];
 }
@@ -160,7 +179,10 @@ export interface RouteTable {
   readonly scope: string;
   readonly version: number;
   readonly digest: string;
+  /** Ports of TCP. */
   readonly ports: ReadonlyMap<number, PortTable>;
+  /** Ports of UDP, another name space. */
+  readonly datagramPorts: ReadonlyMap<number, PortTable>;
   /** Certificate slots that the table refers to. */
   readonly slots: ReadonlySet<string>;
   /** Trust slots that the table refers to. */

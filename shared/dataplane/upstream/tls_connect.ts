@@ -9,8 +9,11 @@ export interface TlsTarget {
   address: string;
   port: number;
   profile: TlsProfile;
-  /** Offered by ALPN (RFC 7301). HTTP/2 has to be agreed on; HTTP/1.1 is spoken without as well. */
-  protocol: "http/1.1" | "h2";
+  /**
+   * Offered by ALPN (RFC 7301). HTTP/2 has to be agreed on; HTTP/1.1 is spoken without as well. Null:
+   * nothing is offered, as what is spoken is not known.
+   */
+  protocol: "http/1.1" | "h2" | null;
   signal: AbortSignal;
 }
 
@@ -32,7 +35,7 @@ export function connectTls(target: TlsTarget): Promise<TLSSocket> {
       port,
       servername: profile.serverName,
       secureContext: profile.context,
-      ALPNProtocols: [protocol],
+      ...(protocol === null ? {} : { ALPNProtocols: [protocol] }),
       rejectUnauthorized: true,
       // Judged below: the platform judges by a text in which names can pass for others.
       checkServerIdentity: () => undefined,
