@@ -113,3 +113,22 @@ Deno.test("openLane() takes no more from one side than the other takes", async (
     conn.close();
   });
 });
+
+Deno.test("openLane() closes the client when the backend resets, and harms no other", async () => {
+  const routes = { r: rule({ weight: 1, to: "deaf" }, { weight: 1, to: "echo" }) };
+  await withLane({ routes, draws: [0, 0.9] }, async ({ port, over, release }) => {
+    const conn = await connectTo(port);
+    assertEquals(await readSome(conn), "hello deaf\n");
+    const other = await connectTo(port);
+    assertEquals(await readSome(other), "hello echo\n");
+    // Bytes that it has not read when it closes: a reset, not an end.
+    await conn.write(TEXT.encode("never read"));
+    release();
+    assertEquals(await readAll(conn), "");
+    conn.close();
+    assertEquals((await over()).entry.backend, "d/deaf");
+    await other.write(TEXT.encode("still here"));
+    assertEquals(await readSome(other), "still here");
+    other.close();
+  });
+});
