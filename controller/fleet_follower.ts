@@ -47,10 +47,10 @@ export class FleetFollower {
     this.#timer = setInterval(() => this.#update(), LOOK);
   }
 
-  close(): void {
+  async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#stopListening();
-    void this.#watch?.close();
+    await this.#watch?.close();
   }
 
   #follow(labelSelector: string): CollectionWatch {
@@ -84,15 +84,24 @@ export class FleetFollower {
     else this.#states?.set(name, state);
   }
 
+  /** Does a pod that serves have to speak yet? Without pods to go by one word is enough. */
+  #waiting(): boolean {
+    const proxies = this.#options.acks.proxies();
+    if (proxies.size === 0) return true;
+    return [...this.#states ?? []].some(([name, { ready, terminating }]) =>
+      ready && !terminating && !proxies.has(name)
+    );
+  }
+
   #update(): void {
     const { bus, acks, clock, infrastructure } = this.#options;
     const now = clock.monotonic();
     this.#connectedSince = bus.connected ? this.#connectedSince ?? now : undefined;
     const since = this.#connectedSince;
     // Without the bus nothing is news, and a fleet that fell silent is not a fleet that is gone.
-    if (since === undefined || !this.#listed || now - since < LISTENED) {
-      if (since === undefined || !this.#listed || acks.proxies().size === 0) return;
-    }
+    if (since === undefined || !this.#listed) return;
+    // Whoever has not spoken yet would be taken out of every Gateway.
+    if (now - since < LISTENED && this.#waiting()) return;
     infrastructure.setFleet(this.#pods.update(acks.proxies(), this.#states));
   }
 }

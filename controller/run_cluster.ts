@@ -17,10 +17,12 @@ import type { Publisher } from "./publish/publisher.ts";
 import { busConnected, openPublishing } from "./publishing.ts";
 import { kindOf } from "./model/objects.ts";
 import { openAccess } from "./source/kubernetes/access.ts";
-import { KubeApi } from "./source/kubernetes/api.ts";
+import { KubeApi, KubeApiError } from "./source/kubernetes/api.ts";
 import { FOLLOWED_KINDS, KubernetesSource } from "./source/kubernetes/kubernetes_source.ts";
 import { LeaseElection } from "./source/kubernetes/lease.ts";
 import { withinScope } from "./source/watch_scope.ts";
+import { TermPause } from "./term_pause.ts";
+import { EventWriter } from "./status/events.ts";
 import { StatusWriter } from "./status/writer.ts";
 
 const FIELD_MANAGER = "light-k8s-gateway";
@@ -31,10 +33,16 @@ export async function runCluster(
   { ended, log }: { ended: Promise<unknown>; log: Logger },
 ): Promise<void> {
   const stopped = ended.then(() => "stopped" as const);
+  const pause = new TermPause(Math.random);
   for (;;) {
+    const began = systemClock.monotonic();
     const end = await runTerm(config, { stopped, log });
     if (end === "stopped") return;
-    log.error("starting_anew", { reason: end.lost });
+    const wait = pause.after(systemClock.monotonic() - began);
+    log.error("starting_anew", { reason: end.lost, wait: Math.round(wait) });
+    const waiting = new AbortController();
+    void stopped.then(() => waiting.abort());
+    await systemClock.delay(wait, waiting.signal).catch(() => {});
   }
 }
 
@@ -65,10 +73,30 @@ async function runTerm(
       },
     },
   });
+  let lease: LeaseElection | undefined;
+  // What the bus refuses by the epoch, the API server would take: statuses, Services, slices.
+  const writes: Pick<KubeApi, "request" | "open"> = {
+    open: (request) => api.open(request),
+    request: (request) => {
+      if (request.method === "GET" || lease?.valid === true) return api.request(request);
+      return Promise.reject(new KubeApiError(0, "", "not sent: the Lease may be another's by now"));
+    },
+  };
   const { bus, acks, openPublisher } = openPublishing(config, { metrics, log });
-  const memoryUse = new CollectAfterShrinking({ clock });
-  const statuses = new StatusWriter({
+  const memoryUse = new CollectAfterShrinking({ clock, afterGrowth: true });
+  const events = new EventWriter({
     api,
+    controllerName,
+    identity: kubernetes.identity,
+    clock,
+    hooks: {
+      onWritten: () => metrics.events.inc({ outcome: "written" }),
+      onError: () => metrics.events.inc({ outcome: "failed" }),
+      onDropped: () => metrics.events.inc({ outcome: "dropped" }),
+    },
+  });
+  const statuses = new StatusWriter({
+    api: writes,
     controllerName,
     clock,
     random,
@@ -78,6 +106,7 @@ async function runTerm(
       onWritten: (key) => metrics.statusUpdates.inc({ kind: kindOf(key) }),
       onConflict: () => metrics.statusConflicts.inc(),
       onError: () => metrics.statusErrors.inc(),
+      onChange: (object, before) => events.onChange(object, before),
     },
   });
   const source = new KubernetesSource({
@@ -95,7 +124,7 @@ async function runTerm(
     log,
   });
   const infrastructure = new SharedFleetInfrastructure({
-    api,
+    api: writes,
     controllerName,
     namespaces,
     clock,
@@ -112,6 +141,7 @@ async function runTerm(
     preferred: () => SHARED_FLEET_PORTS.first,
     last: SHARED_FLEET_PORTS.last,
     holdFreed: true,
+    inForce: () => publisher === undefined ? infrastructure.binds() : undefined,
     clock,
     log,
   });
@@ -162,10 +192,8 @@ async function runTerm(
     Promise.all([source.start(), infrastructure.start(), busConnected(bus)]),
     stopped,
   ]);
-  let lease: LeaseElection | undefined;
   let lost: string | undefined;
   if (synced !== "stopped") {
-    ports.restore(infrastructure.binds());
     loop.start();
     warm = true;
     lease = new LeaseElection({
@@ -180,6 +208,7 @@ async function runTerm(
     });
     const elected = await Promise.race([lease.elected.then((note) => ({ note })), stopped]);
     if (elected !== "stopped") {
+      ports.restore(infrastructure.binds());
       publisher = openPublisher({ holder: kubernetes.identity, previousLineage: elected.note });
       infrastructure.lead();
       loop.trigger();
@@ -194,10 +223,11 @@ async function runTerm(
   // First what writes, then the Lease: whoever takes it must find nobody writing.
   loop.close();
   statuses.close();
+  await events.close();
   await infrastructure.close();
   await publisher?.close();
   await lease?.close();
-  fleet.close();
+  await fleet.close();
   memoryUse.close();
   await source.close();
   await acks.close();

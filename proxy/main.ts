@@ -80,6 +80,7 @@ export async function runProxy(
   draining = true;
   log.info("draining");
   apply.drain();
+  dataPlane.announceEnd();
   // Whoever sends traffic here learns of it in this time; what it sends until then is served.
   if (config.drainDelay > 0) await systemClock.delay(config.drainDelay);
   await dataPlane.close();

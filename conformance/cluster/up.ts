@@ -13,6 +13,7 @@ import type { ClusterPaths } from "./paths.ts";
 import { makePki, type PkiFiles } from "./pki.ts";
 import { runningPid, startProcess } from "./process.ts";
 import { refuseForeignRules } from "./rules.ts";
+import { ensureVolume } from "./volume.ts";
 
 /** What to bring up. */
 export interface UpOptions {
@@ -95,6 +96,7 @@ function steps(options: UpOptions): Step[] {
       "kube-controller-manager",
       asked("get", "serviceaccount", "default", "-o", "name"),
     ),
+    { name: "volume", run: () => ensureVolume(paths) },
     component("kube-scheduler"),
     component("kubelet", async () => {
       const path = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";

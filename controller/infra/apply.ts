@@ -2,7 +2,6 @@
  * Keeps Services and EndpointSlices as the Gateways want them: what is there comes by watches, what
  * should be there is a pure function, and the difference is written, a few objects at a time.
  */
-import { backoff } from "../../shared/lib/backoff.ts";
 import type { Clock } from "../../shared/lib/clock.ts";
 import { errorMessage, type Logger } from "../../shared/lib/log.ts";
 import type { GatewayInfrastructure } from "../model/infrastructure.ts";
@@ -15,7 +14,9 @@ import type { FleetPod } from "./endpoint_slices.ts";
 import { type ExistingObject, existingObject } from "./existing.ts";
 import type { Binds } from "./fleet_ports.ts";
 import { OwnObjects } from "./own_objects.ts";
+import { CONTROLLER_LABEL, controllerLabel } from "./ownership.ts";
 import { bindsOfServices, gatewayAddresses } from "./read_back.ts";
+import { WriteRetries } from "./write_retries.ts";
 
 export interface InfrastructureOptions {
   api: Pick<KubeApi, "request" | "open">;
@@ -64,13 +65,20 @@ export class SharedFleetInfrastructure {
   #fleet: readonly FleetPod[] | undefined;
   #blocked: ReadonlyMap<string, string> = new Map();
   #leading = false;
+  /** What is wanted was decided while leading. */
+  #decided = false;
   #dirty = false;
   #running: Promise<void> | undefined;
-  #failures = 0;
-  #recheck: ReturnType<typeof setTimeout> | undefined;
+  readonly #retries: WriteRetries;
+  /** Ends the wait for what failed. */
+  #retry: AbortController | undefined;
+  /** Ends the wait for the next look at names that others hold. */
+  #recheck: AbortController | undefined;
 
   constructor(options: InfrastructureOptions) {
     this.#options = options;
+    const { clock, random } = options;
+    this.#retries = new WriteRetries({ now: () => clock.monotonic(), random });
     this.#own = new OwnObjects({ ...options, onChange: () => this.#changed() });
   }
 
@@ -100,7 +108,9 @@ export class SharedFleetInfrastructure {
 
   /** What the Gateways want; nothing is written before {@linkcode SharedFleetInfrastructure.lead}. */
   want(gateways: ReadonlyMap<string, GatewayInfrastructure>, binds: Binds): void {
-    if (gateways === this.#gateways && binds === this.#binds) return;
+    const first = this.#leading && !this.#decided;
+    this.#decided = this.#leading;
+    if (!first && gateways === this.#gateways && binds === this.#binds) return;
     this.#gateways = gateways;
     this.#binds = binds;
     this.#work();
@@ -113,15 +123,18 @@ export class SharedFleetInfrastructure {
     this.#work();
   }
 
-  /** This controller may write from now on. */
+  /**
+   * This controller may write, from the next {@linkcode SharedFleetInfrastructure.want} on: what it
+   * wanted before was a guess at what another one decides.
+   */
   lead(): void {
     this.#leading = true;
-    this.#work();
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
-    clearTimeout(this.#recheck);
+    this.#recheck?.abort();
+    this.#retry?.abort();
     await this.#running;
     await this.#own.close();
   }
@@ -134,35 +147,35 @@ export class SharedFleetInfrastructure {
   /** One round after the other; what changes meanwhile is the next one's. */
   #work(): void {
     this.#dirty = true;
-    if (!this.#leading || this.#running !== undefined || this.#closing.signal.aborted) return;
-    this.#running = this.#rounds().finally(() => this.#running = undefined);
+    if (!this.#decided || this.#running !== undefined || this.#closing.signal.aborted) return;
+    this.#running = this.#rounds().finally(() => {
+      this.#running = undefined;
+      // What changed in the moment before is nobody's round yet.
+      if (this.#dirty) this.#work();
+    });
   }
 
   async #rounds(): Promise<void> {
-    const { clock, random } = this.#options;
-    const { signal } = this.#closing;
-    while (this.#dirty && !signal.aborted) {
+    while (this.#dirty && !this.#closing.signal.aborted) {
       this.#dirty = false;
-      const ok = await this.#round();
-      this.#failures = ok ? 0 : this.#failures + 1;
+      await this.#round();
       if (this.#blocked.size > 0) this.#lookAgain();
-      if (ok) continue;
-      this.#dirty = true;
-      const wait = backoff(this.#failures - 1, { initial: 100, max: 10_000, random });
-      await clock.delay(wait, signal).catch(() => {});
     }
+    this.#tryLater();
   }
 
-  /** Writes what is different. False when something has to be tried again. */
-  async #round(): Promise<boolean> {
+  /** Writes what is different, but for what has to wait because it failed. */
+  async #round(): Promise<void> {
     const { controllerName, onChange } = this.#options;
     const desired = desiredInfrastructure(this.#gateways, {
       binds: this.#binds,
       fleet: this.#fleet,
       controllerName,
     });
-    const existing = [...this.#own.objects(), ...this.#foreign.values()];
+    const foreign = [...this.#foreign.values()].filter((object) => !this.#own.get(object));
+    const existing = [...this.#own.objects(), ...foreign];
     const changes = diffInfrastructure(desired, existing, { controllerName });
+    if (changes.blocked.size === 0) this.#foreign.clear();
     const before = JSON.stringify([...this.#blocked]);
     this.#blocked = changes.blocked;
     if (JSON.stringify([...changes.blocked]) !== before) onChange();
@@ -187,29 +200,43 @@ export class SharedFleetInfrastructure {
         body: { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid } },
       })),
     ];
-    return await this.#writeAll(writes);
+    this.#retries.retain(new Set(writes.map(({ name }) => keyOf(name))));
+    await this.#writeAll(writes.filter(({ name }) => this.#retries.ready(keyOf(name))));
   }
 
   #lookAgain(): void {
-    clearTimeout(this.#recheck);
-    if (this.#closing.signal.aborted) return;
-    this.#recheck = setTimeout(() => {
+    if (this.#recheck !== undefined || this.#closing.signal.aborted) return;
+    this.#recheck = this.#after(RECHECK, () => {
+      this.#recheck = undefined;
       this.#foreign.clear();
       this.#work();
-    }, RECHECK);
+    });
   }
 
-  async #writeAll(writes: Write[]): Promise<boolean> {
-    let ok = true;
+  #tryLater(): void {
+    this.#retry?.abort();
+    const { next } = this.#retries;
+    if (next === undefined || this.#closing.signal.aborted) return;
+    this.#retry = this.#after(next, () => this.#work());
+  }
+
+  #after(milliseconds: number, act: () => void): AbortController {
+    const wait = new AbortController();
+    this.#options.clock.delay(milliseconds, wait.signal).then(act, () => {});
+    return wait;
+  }
+
+  async #writeAll(writes: Write[]): Promise<void> {
     const queue = [...writes];
     const worker = async () => {
       for (let write = queue.shift(); write !== undefined; write = queue.shift()) {
         if (this.#closing.signal.aborted) return;
-        if (!await this.#write(write)) ok = false;
+        const key = keyOf(write.name);
+        if (await this.#write(write)) this.#retries.succeeded(key);
+        else this.#retries.failed(key);
       }
     };
     await Promise.all(Array.from({ length: Math.min(CONCURRENCY, writes.length) }, worker));
-    return ok;
   }
 
   async #write({ name, method, path, body, contentType }: Write): Promise<boolean> {
@@ -249,34 +276,50 @@ export class SharedFleetInfrastructure {
       this.#own.gone(name);
       return false;
     }
-    if (status === 409 && method === "POST") await this.#lookAt(name);
+    if (status === 409 && method === "POST") {
+      // The next round knows whose it is, and does not try the same at once whatever it finds.
+      if (await this.#lookAt(name)) {
+        this.#dirty = true;
+        return false;
+      }
+    }
     hooks.onError();
     // A namespace that goes takes everything along: nothing can be made in it.
     const reason = error instanceof KubeApiError ? error.reason : "";
     if (status === 403 && /being terminated/.test(errorMessage(error))) return true;
     if (status === 404 && method === "POST") return true;
     log.warn("infrastructure_not_written", {
-      object: `${name.kind}/${name.namespace}/${name.name}`,
+      object: keyOf(name),
       reason,
       error: errorMessage(error),
     });
     return false;
   }
 
-  /** The name is taken: by whom? */
-  async #lookAt(name: ObjectName): Promise<void> {
-    const { api } = this.#options;
-    const key = `${name.kind}/${name.namespace}/${name.name}`;
+  /** The name is taken: by whom? False when that is not known. */
+  async #lookAt(name: ObjectName): Promise<boolean> {
+    const { api, controllerName } = this.#options;
+    const key = keyOf(name);
     try {
       const path = objectPath({ resource: RESOURCES[name.kind], ...name });
-      const found = existingObject({
+      const stored = {
         ...await api.request({ method: "GET", path, signal: this.#closing.signal }),
         kind: name.kind,
-      });
-      if (found !== undefined) this.#foreign.set(key, found);
+      };
+      const found = existingObject(stored);
+      if (found === undefined) return false;
+      // The watch has just not told of it yet.
+      if (found.labels[CONTROLLER_LABEL] === controllerLabel(controllerName)) this.#own.put(stored);
+      else this.#foreign.set(key, found);
+      return true;
     } catch {
-      // Gone again, or away: the next round tries to make it.
+      // Gone again, or away: it is tried again.
       this.#foreign.delete(key);
+      return false;
     }
   }
+}
+
+function keyOf({ kind, namespace, name }: ObjectName): string {
+  return `${kind}/${namespace}/${name}`;
 }

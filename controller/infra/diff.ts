@@ -37,11 +37,15 @@ export function diffInfrastructure(
   const changes: InfrastructureChanges = { create: [], patch: [], delete: [], blocked: new Map() };
   const there = new Map(existing.map((object) => [keyOf(object), object]));
   const wanted = new Set<string>();
+  /** Services of others that hold a name of ours; the Services come first. */
+  const taken = new Set<string>();
   for (const manifest of [...desired.services, ...desired.endpointSlices]) {
     const { kind, metadata } = manifest;
     const name: ObjectName = { kind, namespace: metadata.namespace, name: metadata.name };
-    wanted.add(keyOf(name));
     const object = there.get(keyOf(name));
+    // A slice would bring our pods to the clients of somebody else's Service.
+    if (isSliceOf(metadata, taken)) continue;
+    wanted.add(keyOf(name));
     if (object === undefined) {
       changes.create.push(manifest);
       continue;
@@ -49,6 +53,7 @@ export function diffInfrastructure(
     // Until it is gone its name is taken and a write to it is lost.
     if (object.deleting) continue;
     if (ownerScope(object, controllerName) === undefined) {
+      if (kind === "Service") taken.add(keyOf(name));
       const scope = ownerScope(metadata, controllerName) ?? "";
       changes.blocked.set(
         scope,
@@ -67,7 +72,9 @@ export function diffInfrastructure(
     if (wanted.has(keyOf(object)) || object.deleting) continue;
     const scope = ownerScope(object, controllerName);
     if (scope === undefined || desired.kept.has(scope)) continue;
-    if (!desired.fleetKnown && belongsToWanted(object, wanted)) continue;
+    if (!desired.fleetKnown && object.kind === "EndpointSlice" && isSliceOf(object, wanted)) {
+      continue;
+    }
     const { kind, namespace, name, uid } = object;
     changes.delete.push({ kind, namespace, name, uid });
   }
@@ -78,11 +85,14 @@ function keyOf({ kind, namespace, name }: ObjectName): string {
   return `${kind}/${namespace}/${name}`;
 }
 
-/** Is it a slice of a Service that is wanted? */
-function belongsToWanted({ kind, namespace, labels }: ExistingObject, wanted: Set<string>) {
+/** Is it a slice of one of these Services? */
+function isSliceOf(
+  { namespace, labels }: Pick<ExistingObject, "namespace" | "labels">,
+  services: ReadonlySet<string>,
+): boolean {
   const service = labels["kubernetes.io/service-name"];
-  return kind === "EndpointSlice" && service !== undefined &&
-    wanted.has(keyOf({ kind: "Service", namespace, name: service }));
+  return service !== undefined &&
+    services.has(keyOf({ kind: "Service", namespace, name: service }));
 }
 
 /** The class of a load balancer cannot be changed. Another pass makes the Service anew. */

@@ -18,6 +18,11 @@ export interface FleetPortsOptions {
    * else gets it for a while. Default: no.
    */
   holdFreed?: boolean;
+  /**
+   * What another controller has in force while that one decides; undefined while this one does. One
+   * that stands by must not follow a history of its own: with the lead every port would move.
+   */
+  inForce?: () => Binds | undefined;
   clock: Clock;
   log: Logger;
 }
@@ -56,9 +61,10 @@ export class FleetPorts {
     return this.#exhausted.get(scope);
   }
 
-  /** What was in force before this process began. */
+  /** What is in force, by whomever: the next allocation keeps it. */
   restore(binds: Binds): void {
     this.#binds = binds;
+    this.#declared = undefined;
     if (this.#options.holdFreed) this.#freed.update(binds, this.#options.clock.monotonic());
   }
 
@@ -82,14 +88,25 @@ export class FleetPorts {
       if (until <= now) this.#quarantine.delete(port);
     }
     const unusable = new Set(this.#quarantine.keys());
-    if (this.#declared === declared && this.#avoided === [...unusable].join()) return;
+    const inForce = this.#options.inForce?.();
+    if (inForce !== undefined) this.restore(inForce);
+    // What is not declared any more is free from now on, and must not pass to another in this turn.
+    if (holdFreed && inForce === undefined && this.#declared !== declared) {
+      this.#freed.update(stillDeclared(this.#binds, declared), now);
+    }
+    const held = holdFreed ? this.#freed.held(now) : [];
+    // Held ports are missed only where none is left.
+    const avoided = () =>
+      [...unusable, ...this.#exhausted.size > 0 ? held.map(({ fleetPort }) => fleetPort) : []]
+        .join();
+    if (this.#declared === declared && this.#avoided === avoided()) return;
     const requests = [...declared].map(([scope, ports]) => ({ scope, ports }));
     const { binds, exhausted } = allocateBinds(requests, {
       previous: this.#binds,
       unusable,
       preferred,
       ...(last === undefined ? {} : { last }),
-      ...(holdFreed ? { held: this.#freed.held(now) } : {}),
+      ...(holdFreed ? { held } : {}),
     });
     for (const { scope, port } of exhausted) {
       log.error("no_fleet_port_left", { scope, ...portOfKey(port) });
@@ -99,10 +116,19 @@ export class FleetPorts {
         { scope, port },
       ) => [scope, `no port of the fleet is left for port ${portOfKey(port).port}`]),
     );
-    if (holdFreed) this.#freed.update(binds, now);
+    // A guess of one who stands by gives nothing back.
+    if (holdFreed && inForce === undefined) this.#freed.update(binds, now);
     this.#declared = declared;
-    this.#avoided = [...unusable].join();
+    this.#avoided = avoided();
     this.#binds = binds;
     this.#maps = new Map([...binds].map(([scope, own]) => [scope, bindMap(own)]));
   }
+}
+
+/** The part of an allocation that is asked for still. */
+function stillDeclared(binds: Binds, declared: ReadonlyMap<string, readonly number[]>): Binds {
+  return new Map([...binds].map(([scope, own]) => {
+    const ports = new Set(declared.get(scope));
+    return [scope, new Map([...own].filter(([port]) => ports.has(port)))];
+  }));
 }

@@ -96,7 +96,8 @@ export class OwnObjects {
                 (namespace === undefined || object.namespace === namespace);
               if (here && !there.has(key)) this.#entries.delete(key);
             }
-            for (const object of objects) this.#take(kind, object);
+            // A list counts whatever was known: versions begin again when the storage is restored.
+            for (const object of objects) this.#take(kind, object, { listed: true });
             listed.resolve();
             onChange();
           },
@@ -121,12 +122,14 @@ export class OwnObjects {
     return listed.promise;
   }
 
-  #take(kind: ObjectName["kind"], raw: RawObject): void {
+  #take(kind: ObjectName["kind"], raw: RawObject, { listed = false } = {}): void {
     const object = existingObject({ ...raw.body, kind });
     if (object === undefined) return;
     const key = keyOf(object);
     const known = this.#entries.get(key);
-    if (known !== undefined && olderVersion(raw.resourceVersion, known.resourceVersion)) return;
+    const older = known !== undefined &&
+      olderVersion(raw.resourceVersion, known.resourceVersion);
+    if (older && !listed) return;
     this.#entries.set(key, { object, resourceVersion: raw.resourceVersion });
   }
 }

@@ -121,6 +121,12 @@ export class ControllerMetrics {
     help: "Statuses that could not be written and are tried again",
     registers: this.#registers,
   });
+  readonly events = new Counter({
+    name: "lgw_controller_events_total",
+    help: "Events about conditions, by outcome: written, failed, or dropped from a full queue",
+    labelNames: ["outcome"],
+    registers: this.#registers,
+  });
   readonly apiRequests = new Counter({
     name: "lgw_controller_api_requests_total",
     help: "Requests to the API server, by method and status; 0 = no answer",

@@ -171,6 +171,9 @@ function mergeAncestors(
   return merged;
 }
 
+/** RouteStatus.parents takes no more: a patch with another one would be refused as a whole. */
+const MAX_PARENTS = 32;
+
 /** Entries of ours that nothing wants any more go; others keep their place. */
 function mergeParents(
   previous: readonly StoredParent[],
@@ -194,12 +197,14 @@ function mergeParents(
     const [parent] = index < 0 ? [] : wanted.splice(index, 1);
     if (parent !== undefined) write(parent, entry);
   }
-  for (const parent of wanted) write(parent, undefined);
+  for (const parent of wanted) {
+    if (merged.length < MAX_PARENTS) write(parent, undefined);
+  }
   return merged;
 }
 
 /** Ours, and only there while they are true; any other type that we do not set is somebody's. */
-const TRANSIENT: ReadonlySet<string> = new Set([
+export const TRANSIENT: ReadonlySet<string> = new Set([
   "InsecureFrontendValidationMode",
   "OverlappingTLSConfig",
   "PartiallyInvalid",

@@ -158,6 +158,20 @@ Deno.test("mergeStatus() leaves ancestors of other controllers alone, in their p
   );
 });
 
+Deno.test("mergeStatus() adds no parent to a list that is full", () => {
+  const foreign = Array.from({ length: 31 }, (_, index) => ({
+    controllerName: "example.com/other",
+    parentRef: { group: "gateway.networking.k8s.io", kind: "Gateway", name: `o${index}` },
+  }));
+  const parents = ["a", "b"].map((name) => ({
+    controllerName: options(T0).controllerName,
+    parentRef: { group: "gateway.networking.k8s.io", kind: "Gateway", name },
+    conditions: [],
+  }));
+  const merged = mergeStatus({ parents: foreign }, { kind: "HTTPRoute", parents }, options(T0));
+  assertEquals(merged.parents?.map(({ parentRef }) => parentRef.name).slice(30), ["o30", "a"]);
+});
+
 Deno.test("mergeStatus() adds no ancestor to a list that is full", () => {
   const foreign = Array.from({ length: 15 }, (_, index): StoredAncestor => ({
     controllerName: "example.com/other",

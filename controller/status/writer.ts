@@ -36,12 +36,14 @@ export interface StatusWriterOptions {
 interface Failure {
   /** In a row. */
   count: number;
-  /** Runs while the next try has to wait. */
-  timer: ReturnType<typeof setTimeout> | undefined;
+  /** Ends the wait for the next try; undefined when there is none. */
+  wait: AbortController | undefined;
 }
 
 /** Patches in flight at once. */
 const CONCURRENCY = 8;
+/** Conflicts in a row that are made anew at once; an object that others write all the time waits. */
+const QUICK_CONFLICTS = 2;
 
 export class StatusWriter implements StatusSink {
   readonly #options: StatusWriterOptions;
@@ -52,6 +54,8 @@ export class StatusWriter implements StatusSink {
   readonly #busy = new Set<string>();
   /** By key. */
   readonly #failures = new Map<string, Failure>();
+  /** In a row, by key. */
+  readonly #conflicts = new Map<string, number>();
   readonly #closing = new AbortController();
   /** Every status was wanted once: until then nothing is known to be not ours. */
   #complete = false;
@@ -66,6 +70,7 @@ export class StatusWriter implements StatusSink {
     const known = this.#stored.get(key);
     if (object === undefined) {
       this.#stored.delete(key);
+      this.#due.delete(key);
       this.#forgive(key);
       return;
     }
@@ -73,6 +78,10 @@ export class StatusWriter implements StatusSink {
     if (known?.uid === object.uid && olderVersion(object.resourceVersion, known.resourceVersion)) {
       return;
     }
+    this.#put(key, object);
+  }
+
+  #put(key: string, object: StoredObject): void {
     this.#stored.set(key, object);
     if (this.#complete) this.#enqueue(key);
   }
@@ -107,13 +116,13 @@ export class StatusWriter implements StatusSink {
 
   close(): void {
     this.#closing.abort();
-    for (const { timer } of this.#failures.values()) clearTimeout(timer);
+    for (const { wait } of this.#failures.values()) wait?.abort();
     this.#failures.clear();
     this.#due.clear();
   }
 
   #enqueue(key: string): void {
-    if (this.#closing.signal.aborted || this.#failures.get(key)?.timer !== undefined) return;
+    if (this.#closing.signal.aborted || this.#failures.get(key)?.wait !== undefined) return;
     this.#due.add(key);
     this.#pump();
   }
@@ -167,6 +176,7 @@ export class StatusWriter implements StatusSink {
       });
       this.#took(object, answer);
       this.#failures.delete(key);
+      this.#conflicts.delete(key);
       hooks.onWritten(key);
       hooks.onChange?.({ ...object, status: after }, object.status);
     } catch (error) {
@@ -177,39 +187,36 @@ export class StatusWriter implements StatusSink {
 
   /** The answer is the object as it is now. */
   #took(object: StoredObject, answer: unknown): void {
-    const { uid, resourceVersion, body } = parseRawObject(answer);
-    const status = asRecord(body.status);
-    this.onStored(object.key, {
-      ...withoutStatus(object),
-      uid,
-      resourceVersion,
-      ...(status === undefined ? {} : { status: status as StoredStatus }),
-    });
+    const known = this.#stored.get(object.key);
+    const now = answered(object, answer);
+    // It went while we wrote, and the watch told first.
+    if (known === undefined) return;
+    // The watch was ahead of this answer.
+    if (known.uid === now.uid && olderVersion(now.resourceVersion, known.resourceVersion)) return;
+    this.#put(object.key, now);
   }
 
   async #refused(object: StoredObject, error: unknown): Promise<void> {
     const { hooks, api, log } = this.#options;
     const { key } = object;
     const status = error instanceof KubeApiError ? error.status : 0;
-    // It went while we wrote; the watch will tell.
-    if (status === 404) return;
+    // It went while we wrote, and the watch will tell; or its kind is just not served.
+    if (status === 404) return this.#later(key, error);
     if (status === 409) {
       hooks.onConflict();
+      const conflicts = (this.#conflicts.get(key) ?? 0) + 1;
       try {
-        const path = objectPath(object);
-        this.#took(
-          object,
-          await api.request({
-            method: "GET",
-            path,
-            signal: this.#closing.signal,
-          }),
-        );
-        // Looked at anew with what others wrote; `onStored` alone would not when it is no news.
+        const { signal } = this.#closing;
+        const answer = await api.request({ method: "GET", path: objectPath(object), signal });
+        if (!this.#stored.has(key)) return;
+        this.#conflicts.set(key, conflicts);
+        // Whatever was known was refused: this counts, even with a version that looks older, as
+        // after a restore of the server's storage.
+        this.#stored.set(key, answered(object, answer));
+        if (conflicts > QUICK_CONFLICTS) return this.#later(key, error);
         this.#enqueue(key);
         return;
       } catch (again) {
-        if (again instanceof KubeApiError && again.status === 404) return;
         return this.#later(key, again);
       }
     }
@@ -220,28 +227,40 @@ export class StatusWriter implements StatusSink {
 
   /** Tries again after a wait, or when something else is wanted. */
   #later(key: string, error: unknown): void {
-    if (this.#closing.signal.aborted) return;
-    const { random } = this.#options;
+    if (this.#closing.signal.aborted || !this.#stored.has(key)) return;
+    const { random, clock } = this.#options;
     const count = (this.#failures.get(key)?.count ?? 0) + 1;
     const asked = error instanceof KubeApiError ? error.retryAfter ?? 0 : 0;
-    const wait = Math.max(
+    const milliseconds = Math.max(
       backoff(count - 1, { initial: 200, max: 30_000, random }),
       Math.min(asked, 30_000),
     );
-    const timer = setTimeout(() => {
+    const wait = new AbortController();
+    this.#failures.set(key, { count, wait });
+    clock.delay(milliseconds, wait.signal).then(() => {
       // The count stays for the next wait, should this one fail as well.
-      this.#failures.set(key, { count, timer: undefined });
+      this.#failures.set(key, { count, wait: undefined });
       this.#enqueue(key);
-    }, wait);
-    this.#failures.set(key, { count, timer });
+    }, () => {});
   }
 
   #forgive(key: string): void {
-    const failure = this.#failures.get(key);
-    if (failure === undefined) return;
-    clearTimeout(failure.timer);
+    this.#failures.get(key)?.wait?.abort();
     this.#failures.delete(key);
+    this.#conflicts.delete(key);
   }
+}
+
+/** The object as an answer tells it. */
+function answered(object: StoredObject, answer: unknown): StoredObject {
+  const { uid, resourceVersion, body } = parseRawObject(answer);
+  const status = asRecord(body.status);
+  return {
+    ...withoutStatus(object),
+    uid,
+    resourceVersion,
+    ...(status === undefined ? {} : { status: status as StoredStatus }),
+  };
 }
 
 function withoutStatus({ status: _status, ...object }: StoredObject): StoredObject {

@@ -19,6 +19,9 @@ interface DeployOptions {
   timeout: string;
 }
 
+/** The label of what the controller makes for Gateways: its name, with `_` for the slash. */
+const OWN_OBJECTS = "gateway.lightapi.net/controller=networknt.com_light-k8s-gateway";
+
 const OWN_KINDS = ["gatewayparameters", "lightbackends"];
 
 /** What has to be ready, in the order in which it can be. */
@@ -124,8 +127,12 @@ async function whatHappened(kubectl: Kubectl): Promise<string> {
 
 async function remove(tell: (line: string) => void): Promise<void> {
   const kubectl = await findKubectl(Deno.env);
-  // The class first: the controller takes its Services away while it still can.
+  // The class first: the controller takes its Services away while it still can. Without one there
+  // is nobody to wait for.
   await kubectl(["delete", "gatewayclass", "light-k8s-gateway", "--ignore-not-found"]);
+  tell("waiting for the Services of Gateways to go");
+  const own = ["service", "--all-namespaces", `--selector=${OWN_OBJECTS}`];
+  await kubectl(["wait", ...own, "--for=delete", "--timeout=30s"], { mayFail: true });
   tell("removing");
   await kubectl(["delete", "-k", `${MANIFESTS}/base`, "--ignore-not-found"]);
 }

@@ -73,6 +73,7 @@ export class DataPlane implements DataPlaneHost {
   readonly #connections: OpenConnections;
   readonly #bound: ConnectionBound;
   #open = 0;
+  #ending = false;
 
   /** Serves nothing yet. */
   constructor(options: DataPlaneOptions) {
@@ -152,6 +153,7 @@ export class DataPlane implements DataPlaneHost {
       deadlines,
       date,
       buffers: new WriteBuffers(),
+      ending: () => this.#ending,
       // A body that stalls is counted with the request it belongs to.
       onLimit: (limit: LimitName) => {
         if (limit !== "body_timeout") stats.limitExceeded(limit);
@@ -288,6 +290,10 @@ export class DataPlane implements DataPlaneHost {
       ejected: dumpEjected(this.#endpoints),
       names: Object.fromEntries(this.#names.entries()),
     });
+  }
+
+  announceEnd(): void {
+    this.#ending = true;
   }
 
   /** Stops accepting, lets running requests finish within a bound, then closes everything. */

@@ -11,6 +11,12 @@ export interface DataPlaneHost extends ApplyTarget {
   dump(): Promise<Record<string, unknown>>;
   /** Which log lines are written from now on. */
   setLogLevel(level: LogLevel): void;
+  /**
+   * The end is near: everything is served as before, but every answer over HTTP/1.x says that its
+   * connection ends with it. A client that waits until an idle connection is closed may send a
+   * request at that very moment and lose it.
+   */
+  announceEnd(): void;
   /** Stops accepting, lets running requests finish within a bound, then closes everything. */
   close(): Promise<void>;
 }

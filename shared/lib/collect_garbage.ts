@@ -28,28 +28,38 @@ export interface ShrinkOptions {
   quiet?: number;
   /** Less than this is not worth it. Default 1000. */
   from?: number;
+  /**
+   * Also after the count has doubled: what was read to get there is gone, and its memory is not. Not
+   * for who carries traffic. Default: no.
+   */
+  afterGrowth?: boolean;
 }
 
-/** Collects after a count of things fell to less than half. */
+/** Collects after a count of things fell to less than half, or doubled. */
 export class CollectAfterShrinking {
   readonly #options: Required<ShrinkOptions>;
   /** The most that was held since the last collection. */
   #peak = 0;
+  /** What was held at the last collection. */
+  #collected = 0;
   #waiting: AbortController | undefined;
 
-  constructor({ collect = collectGarbage, quiet = 5000, from = 1000, clock }: ShrinkOptions) {
-    this.#options = { collect, quiet, from, clock };
+  constructor(options: ShrinkOptions) {
+    const { collect = collectGarbage, quiet = 5000, from = 1000, clock } = options;
+    const { afterGrowth = false } = options;
+    this.#options = { collect, quiet, from, clock, afterGrowth };
   }
 
   /** Tells how many things are held now. */
   observe(held: number): void {
-    const { from, quiet, clock, collect } = this.#options;
+    const { from, quiet, clock, collect, afterGrowth } = this.#options;
     this.#peak = Math.max(this.#peak, held);
     this.close();
-    if (this.#peak < from || held * 2 >= this.#peak) return;
+    const grown = afterGrowth && held >= 2 * this.#collected;
+    if (this.#peak < from || (held * 2 >= this.#peak && !grown)) return;
     const waiting = this.#waiting = new AbortController();
     clock.delay(quiet, waiting.signal).then(() => {
-      this.#peak = held;
+      this.#peak = this.#collected = held;
       collect();
     }, () => {});
   }

@@ -51,3 +51,24 @@ Deno.test("CollectAfterShrinking collects once, when less than half is left and 
   await end();
   assertEquals(collections, 2);
 });
+
+Deno.test("CollectAfterShrinking collects after the count has doubled where it is asked to", async () => {
+  const { clock, end } = manualClock();
+  let collections = 0;
+  const memory = new CollectAfterShrinking({
+    clock,
+    collect: () => void collections++,
+    afterGrowth: true,
+  });
+  const after = async (held: number) => {
+    memory.observe(held);
+    await end();
+    await Promise.resolve();
+    return collections;
+  };
+  assertEquals(await after(500), 0, "too few to matter");
+  assertEquals(await after(2000), 1);
+  assertEquals(await after(3900), 1, "not doubled since");
+  assertEquals(await after(4000), 2);
+  assertEquals(await after(1000), 3);
+});

@@ -92,6 +92,8 @@ export class KubeApi {
       response = await fetch(`${access.server}${path}${search}`, {
         method,
         client: access.client,
+        // No API server answers so; whoever does gets neither our token nor our objects.
+        redirect: "error",
         headers: {
           accept: "application/json",
           "user-agent": userAgent,

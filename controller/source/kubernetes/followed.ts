@@ -38,14 +38,8 @@ export class Followed {
   /** As `KubernetesSource.follow`. */
   follow(keys: ReadonlySet<string>): Promise<void> | undefined {
     const { onCount, clock } = this.#options;
-    const fresh: Promise<void>[] = [];
-    for (const key of keys) {
-      if (this.#entries.has(key) || this.#entries.size >= MOST) continue;
-      const entry = this.#start(key);
-      if (entry === undefined) continue;
-      this.#entries.set(key, entry);
-      fresh.push(entry.whenTold);
-    }
+    if (this.#ended.signal.aborted) return undefined;
+    // First what is left, so that a full house has room for what is new.
     for (const [key, { collection }] of this.#entries) {
       if (keys.has(key)) continue;
       this.#entries.delete(key);
@@ -53,6 +47,14 @@ export class Followed {
       const closed = collection.close();
       this.#closing.add(closed);
       void closed.finally(() => this.#closing.delete(closed));
+    }
+    const fresh: Promise<void>[] = [];
+    for (const key of keys) {
+      if (this.#entries.has(key) || this.#entries.size >= MOST) continue;
+      const entry = this.#start(key);
+      if (entry === undefined) continue;
+      this.#entries.set(key, entry);
+      fresh.push(entry.whenTold);
     }
     onCount(this.#entries.size);
     if (fresh.length === 0) return undefined;

@@ -7,7 +7,7 @@ import { asRecord } from "../decode/decoder.ts";
 import { contentSignature, type KindRow } from "../kinds.ts";
 import type { KubeApi } from "./api.ts";
 import { decodeObject } from "./decode_object.ts";
-import { olderVersion, placeOf, type RawChange, type RawObject } from "./raw_object.ts";
+import { placeOf, type RawChange, type RawObject } from "./raw_object.ts";
 import type { Resource, Selection } from "./resource.ts";
 import type { StoredObject } from "./stored.ts";
 import { CollectionWatch } from "./watch.ts";
@@ -17,8 +17,8 @@ import { ABSENCES, type Outcome, type WatchState } from "./watch_state.ts";
 export interface CollectionEvents {
   /** Objects that are different now. */
   changed(change: { upserts: KubeObject[]; deletes: string[] }): void;
-  /** Problems of an object: all of them; empty = none any more. */
-  problems(key: string, problems: readonly Problem[]): void;
+  /** Problems of an object: all of them; empty = none any more. True when they are others now. */
+  problems(key: string, problems: readonly Problem[]): boolean;
   /** An object's stored status, or that it is gone. */
   stored(key: string, object: StoredObject | undefined): void;
   /** All that there is was told, or it is certain that nothing is there; said again after relists. */
@@ -50,8 +50,10 @@ export class KindCollection {
   readonly #options: CollectionOptions;
   /** By namespace and name. */
   readonly #entries = new Map<string, Entry>();
-  /** Places of everything there is, decodable or not, with its version. */
-  readonly #present = new Map<string, string>();
+  /** Places of everything there is, decodable or not. */
+  readonly #present = new Set<string>();
+  /** Watches of versions that are not read any more. */
+  readonly #ending = new Set<Promise<void>>();
   #versionIndex = 0;
   /** No version is served: only the first one is looked for from then on. */
   #absent = false;
@@ -65,13 +67,13 @@ export class KindCollection {
 
   /** Tells that nothing of it is there any more and says no more: nobody refers to it. */
   drop(): void {
-    this.#apply([], [...this.#present.keys()]);
+    this.#apply([], [...this.#present]);
     this.#closed = true;
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#watch.close();
+    await Promise.all([this.#watch.close(), ...this.#ending]);
   }
 
   get #resource(): Resource {
@@ -99,7 +101,7 @@ export class KindCollection {
     if (this.#closed) return;
     this.#absent = false;
     const places = new Set(objects.map(placeOf));
-    const gone = [...this.#present.keys()].filter((place) => !places.has(place));
+    const gone = [...this.#present].filter((place) => !places.has(place));
     this.#apply(objects, gone);
     this.#options.events.synced();
   }
@@ -116,13 +118,14 @@ export class KindCollection {
 
   #ended(outcome: Outcome, { detail, state }: { detail: string; state: WatchState }): void {
     const { events, row } = this.#options;
+    if (this.#closed) return;
     events.ended(outcome, detail);
     if (outcome.kind === "forbidden") events.forbidden(detail);
-    if (outcome.kind !== "absent" || state.absences < ABSENCES || this.#closed) return;
+    if (outcome.kind !== "absent" || state.absences < ABSENCES) return;
     const next = this.#versionIndex + 1;
     if (!this.#absent && next < row.versions.length) return this.#switchTo(next);
     this.#absent = true;
-    this.#apply([], [...this.#present.keys()]);
+    this.#apply([], [...this.#present]);
     events.synced();
     if (this.#versionIndex > 0) this.#switchTo(0);
   }
@@ -130,7 +133,9 @@ export class KindCollection {
   /** The kind is served at another version: objects known stay until that one is listed. */
   #switchTo(index: number): void {
     // Called from within the watch, which ends after this.
-    void this.#watch.close();
+    const ending = this.#watch.close();
+    this.#ending.add(ending);
+    void ending.finally(() => this.#ending.delete(ending));
     this.#versionIndex = index;
     this.#watch = this.#open();
   }
@@ -139,14 +144,14 @@ export class KindCollection {
     const { row, events } = this.#options;
     const upserts: KubeObject[] = [];
     const deletes: string[] = [];
+    let judged = false;
     for (const raw of objects) {
       const place = placeOf(raw);
-      const known = this.#present.get(place);
-      if (known !== undefined && olderVersion(raw.resourceVersion, known)) continue;
-      this.#present.set(place, raw.resourceVersion);
+      this.#present.add(place);
       this.#store(raw);
-      const object = this.#read(raw);
+      const { object, refused } = this.#read(raw);
       if (object !== undefined) upserts.push(object);
+      judged ||= refused;
     }
     for (const place of gone) {
       if (!this.#present.delete(place)) continue;
@@ -156,20 +161,21 @@ export class KindCollection {
       events.problems(key, []);
       if (this.#options.withStatus) events.stored(key, undefined);
     }
-    if (upserts.length > 0 || deletes.length > 0) events.changed({ upserts, deletes });
+    // Problems alone are a change as well: they are counted, and shown.
+    if (upserts.length > 0 || deletes.length > 0 || judged) events.changed({ upserts, deletes });
   }
 
   /** The object when the compiler has to look at it: a status of ours that came back is no reason. */
-  #read(raw: RawObject): KubeObject | undefined {
+  #read(raw: RawObject): { object?: KubeObject; refused: boolean } {
     const place = placeOf(raw);
     const { key, object, problems } = decodeObject(this.#options.row, raw);
-    this.#options.events.problems(key, problems);
-    if (object === undefined) return undefined;
+    const refused = this.#options.events.problems(key, problems);
+    if (object === undefined) return { refused };
     const signature = signatureOf(raw, object);
     const before = this.#entries.get(place);
-    if (before?.signature === signature) return undefined;
+    if (before?.signature === signature) return { refused };
     this.#entries.set(place, { object, signature });
-    return object;
+    return { object, refused };
   }
 
   #store({ namespace, name, uid, resourceVersion, body }: RawObject): void {

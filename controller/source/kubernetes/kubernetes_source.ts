@@ -4,9 +4,16 @@
  */
 import type { Clock } from "../../../shared/lib/clock.ts";
 import type { Logger } from "../../../shared/lib/log.ts";
-import { GATEWAY_GROUP, type Kind, type KubeObject, objectKey } from "../../model/objects.ts";
+import {
+  GATEWAY_GROUP,
+  keyOf,
+  type Kind,
+  type KubeObject,
+  objectKey,
+} from "../../model/objects.ts";
 import type { Batch, Problem } from "../batch.ts";
 import { type KindRow, KINDS } from "../kinds.ts";
+import { sameJson } from "../../status/merge.ts";
 import type { KubeApi } from "./api.ts";
 import { type CollectionEvents, KindCollection } from "./kind_collection.ts";
 import { Followed } from "./followed.ts";
@@ -47,8 +54,8 @@ export class KubernetesSource {
   /** Collections that have not told all of theirs yet. */
   readonly #waiting = new Set<string>();
   readonly #synced = Promise.withResolvers<void>();
-  /** What came before everything was there. */
-  #held: { upserts: KubeObject[]; deletes: string[] } | undefined = { upserts: [], deletes: [] };
+  /** What came before everything was there, by key; undefined = came and went. */
+  #held: Map<string, KubeObject | undefined> | undefined = new Map();
   readonly #complained = new Set<string>();
 
   constructor(options: KubernetesSourceOptions) {
@@ -135,31 +142,34 @@ export class KubernetesSource {
 
   #told(id: string): void {
     if (!this.#waiting.delete(id) || this.#waiting.size > 0) return;
-    const held = this.#held ?? { upserts: [], deletes: [] };
+    const held = [...this.#held ?? []];
     this.#held = undefined;
-    this.#emit(held);
+    this.#emit({
+      upserts: held.flatMap(([, object]) => object ?? []),
+      deletes: held.flatMap(([key, object]) => object === undefined ? [key] : []),
+    });
     this.#synced.resolve();
   }
 
   #emit({ upserts, deletes }: { upserts: KubeObject[]; deletes: string[] }): void {
     if (this.#held !== undefined) {
-      this.#held.upserts.push(...upserts);
-      this.#held.deletes.push(...deletes);
+      for (const object of upserts) this.#held.set(keyOf(object), object);
+      for (const key of deletes) this.#held.set(key, undefined);
       return;
     }
     const problems = [...this.#problems.values()].flat();
     this.#options.onBatch({ upserts, deletes, problems });
   }
 
-  #judge(key: string, problems: readonly Problem[]): void {
-    if (problems.length === 0) {
-      this.#problems.delete(key);
-      return;
-    }
+  /** True when the object's problems are others than before: only then they are told. */
+  #judge(key: string, problems: readonly Problem[]): boolean {
+    if (problems.length === 0) return this.#problems.delete(key);
+    if (sameJson(this.#problems.get(key), problems)) return false;
     this.#problems.set(key, problems);
     for (const { field, message } of problems) {
       this.#options.log.warn("object_refused", { object: key, field, problem: message });
     }
+    return true;
   }
 
   /** Once per outage: a server that is away is away for every kind. */
@@ -186,6 +196,9 @@ export class KubernetesSource {
       this.#complained.add(`rights ${row.kind}`);
       return;
     }
+    // Asked again and again, refused again and again: assumed once.
+    if (this.#complained.has(`assumed ${row.kind}`)) return;
+    this.#complained.add(`assumed ${row.kind}`);
     const upserts = this.#assumed(row.kind);
     if (upserts.length > 0) this.#emit({ upserts, deletes: [] });
     synced();

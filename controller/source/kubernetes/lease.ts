@@ -63,7 +63,16 @@ export class LeaseElection {
   readonly #watch: CollectionWatch;
   readonly #running: Promise<void>;
   #seen: Seen | undefined;
+  /**
+   * Monotonic milliseconds before which a Lease that was deleted is not free: whoever held it may
+   * not know yet.
+   */
+  #reserved = 0;
+  /** Monotonic milliseconds at which the last renewal that succeeded was sent. */
+  #renewed = 0;
   #leading = false;
+  /** What was complained of last: said once, however often it is tried. */
+  #complained = "";
   #wake: () => void = () => {};
 
   constructor(options: LeaseOptions) {
@@ -100,8 +109,13 @@ export class LeaseElection {
     return this.#lost.promise;
   }
 
-  get leading(): boolean {
-    return this.#leading;
+  /**
+   * False as soon as another controller may hold the Lease, whether that is known here or not: a
+   * process that was stopped wakes up with everything due that it had planned.
+   */
+  get valid(): boolean {
+    const until = this.#renewed + this.#times.duration;
+    return this.#leading && this.#options.clock.monotonic() < until;
   }
 
   /** Gives the Lease up, so that another can take it at once, and ends. */
@@ -111,8 +125,11 @@ export class LeaseElection {
     await this.#running;
     await this.#watch.close();
     const seen = this.#seen;
-    if (!this.#leading || seen === undefined) return;
+    const { identity } = this.#options;
+    const leading = this.#leading;
     this.#leading = false;
+    // What another has taken meanwhile is not ours to give.
+    if (!leading || seen?.holder !== identity) return;
     try {
       // A holder of nobody, and a duration that is over at once.
       await this.#put({ seen, holder: "", duration: 1_000, timeout: 1_000 });
@@ -123,7 +140,7 @@ export class LeaseElection {
 
   #see(body: Readonly<Record<string, unknown>> | undefined): void {
     if (body === undefined) {
-      this.#seen = undefined;
+      this.#forget();
       return this.#wake();
     }
     const metadata = asRecord(body.metadata) ?? {};
@@ -146,8 +163,18 @@ export class LeaseElection {
     this.#wake();
   }
 
+  /** The Lease is not there. Its holder still has the time that it had. */
+  #forget(): void {
+    const seen = this.#seen;
+    this.#seen = undefined;
+    if (seen === undefined || seen.holder === "") return;
+    this.#reserved = Math.max(this.#reserved, seen.since + seen.duration);
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#closing;
+    // To try without a look would cost a refusal and a wait where somebody leads already.
+    await this.#read();
     while (!signal.aborted) {
       if (this.#leading) {
         if (!await this.#hold()) return;
@@ -161,14 +188,22 @@ export class LeaseElection {
     const wait = this.#free();
     if (wait > 0) return await this.#sleep(Math.min(wait, this.#times.duration));
     const before = this.#seen;
+    const sent = clock.monotonic();
     try {
-      await this.#put({ seen: before, holder: identity, duration: this.#times.duration });
+      await this.#put({
+        seen: before,
+        holder: identity,
+        duration: this.#times.duration,
+        timeout: Math.min(2_000, this.#times.deadline),
+      });
+      this.#renewed = sent;
       this.#leading = true;
+      this.#complained = "";
       this.#options.log.info("leading", { lease: this.#options.name, identity });
       this.#elected.resolve(before?.note);
     } catch (error) {
       if (!(error instanceof KubeApiError) || (error.status !== 409 && error.status !== 0)) {
-        this.#options.log.warn("lease_not_taken", { error: errorMessage(error) });
+        this.#complain("lease_not_taken", error);
       }
       await this.#read();
       await clock.delay(100 + 200 * random(), this.#closing.signal).catch(() => {});
@@ -178,37 +213,57 @@ export class LeaseElection {
   /** Milliseconds until it can be taken. */
   #free(): number {
     const seen = this.#seen;
-    if (seen === undefined || seen.holder === "") return 0;
-    return seen.since + seen.duration - this.#options.clock.monotonic();
+    const now = this.#options.clock.monotonic();
+    if (seen === undefined) return this.#reserved - now;
+    return seen.holder === "" ? 0 : seen.since + seen.duration - now;
   }
 
   /** Renews once and waits. False when the Lease is lost. */
   async #hold(): Promise<boolean> {
-    const { clock, identity, log } = this.#options;
-    const until = clock.monotonic() + this.#times.deadline;
+    const { clock, identity } = this.#options;
+    const { duration, deadline, renew } = this.#times;
+    // From when it was sent, not from its answer: others count from when it was stored.
+    const until = this.#renewed + deadline;
+    const left = () => until - clock.monotonic();
+    let pause = this.#renewed + renew - clock.monotonic();
+    let reason = "the machine stood still";
     for (;;) {
-      const began = clock.monotonic();
-      await this.#sleep(this.#times.renew, { through: true });
+      await this.#sleep(Math.max(0, Math.min(pause, left())), { until: () => this.#taken });
       if (this.#closing.signal.aborted) return true;
+      if (this.#taken) return this.#lose(`${this.#seen?.holder || "nobody"} holds the lease`);
+      if (left() <= 0) return this.#lose(`not renewed: ${reason}`);
+      const sent = clock.monotonic();
       try {
-        const seen = this.#seen;
-        if (seen !== undefined && seen.holder !== identity) {
-          return this.#lose(`${seen.holder || "nobody"} holds the lease`);
-        }
-        const { duration } = this.#times;
-        const timeout = Math.max(200, until - clock.monotonic());
-        await this.#put({ seen, holder: identity, duration, timeout });
+        await this.#put({ seen: this.#seen, holder: identity, duration, timeout: left() });
+        this.#renewed = sent;
+        this.#complained = "";
         return true;
       } catch (error) {
         if (this.#closing.signal.aborted) return true;
+        reason = errorMessage(error);
         // Somebody wrote it: read who holds it now.
-        if (error instanceof KubeApiError && [404, 409].includes(error.status)) await this.#read();
-        else log.warn("lease_not_renewed", { error: errorMessage(error) });
-        if (clock.monotonic() >= until) return this.#lose(`not renewed: ${errorMessage(error)}`);
+        if (error instanceof KubeApiError && [404, 409].includes(error.status)) {
+          await this.#read(left());
+        } else this.#complain("lease_not_renewed", error);
         // Not in a circle when the server answers at once.
-        if (clock.monotonic() - began < 100) await this.#sleep(100);
+        pause = 100;
       }
     }
+  }
+
+  /** Does somebody else hold it? */
+  get #taken(): boolean {
+    return this.#seen !== undefined && this.#seen.holder !== this.#options.identity;
+  }
+
+  #complain(event: string, error: unknown): void {
+    const message = errorMessage(error);
+    if (message === this.#complained) return;
+    this.#complained = message;
+    const { log, namespace } = this.#options;
+    const refused = error instanceof KubeApiError && error.status === 403;
+    const fix = `grant get, list, watch, create and update on leases in namespace ${namespace}`;
+    log.warn(event, { error: message, ...(refused ? { fix } : {}) });
   }
 
   #lose(reason: string): boolean {
@@ -218,18 +273,18 @@ export class LeaseElection {
     return false;
   }
 
-  async #read(): Promise<void> {
+  async #read(timeout = 1_000): Promise<void> {
     try {
       this.#see(
         await this.#options.api.request({
           method: "GET",
           path: objectPath(this.#place),
           signal: this.#closing.signal,
-          timeout: 1_000,
+          timeout: Math.max(0, Math.min(timeout, 1_000)),
         }),
       );
     } catch (error) {
-      if (error instanceof KubeApiError && error.status === 404) this.#seen = undefined;
+      if (error instanceof KubeApiError && error.status === 404) this.#forget();
     }
   }
 
@@ -256,7 +311,8 @@ export class LeaseElection {
       },
       spec: {
         holderIdentity: holder,
-        leaseDurationSeconds: Math.round(duration / 1000),
+        // Whole seconds, at least one; others wait no shorter than we count on.
+        leaseDurationSeconds: Math.max(1, Math.ceil(duration / 1000)),
         renewTime: now,
         acquireTime: changes ? now : seen?.acquired ?? now,
         leaseTransitions: (seen?.transitions ?? 0) + (changes ? 1 : 0),
@@ -272,10 +328,12 @@ export class LeaseElection {
     );
   }
 
-  /** Until the time is over, or (unless `through`) something was seen, or it ends. */
-  async #sleep(milliseconds: number, { through = false } = {}): Promise<void> {
+  /** Until the time is over, or something was seen (that matters), or it ends. */
+  async #sleep(milliseconds: number, { until = (): boolean => true } = {}): Promise<void> {
     const awake = new AbortController();
-    if (!through) this.#wake = () => awake.abort();
+    this.#wake = () => {
+      if (until()) awake.abort();
+    };
     const signal = AbortSignal.any([this.#closing.signal, awake.signal]);
     await this.#options.clock.delay(milliseconds, signal).catch(() => {});
     this.#wake = () => {};

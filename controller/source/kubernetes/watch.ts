@@ -42,6 +42,8 @@ const WATCH_LIFE = { least: 300, spread: 300 };
 const PAGE = 500;
 /** Milliseconds without a word after which a connection is taken for dead: bookmarks come every minute. */
 const SILENCE = 150_000;
+/** Milliseconds after which a watch may end and is taken up again at once. */
+const LASTED = 1_000;
 /** Milliseconds between looks at what is not there or not allowed. */
 const LOOK_AGAIN = 5_000;
 
@@ -108,7 +110,7 @@ export class CollectionWatch {
     } catch (error) {
       this.#detail = errorMessage(error);
       if (error instanceof KubeApiError) return outcomeOf(error, this.#state);
-      return { kind: "failed" };
+      return { kind: "failed", ...(error instanceof Untold ? { lost: true } : {}) };
     }
   }
 
@@ -141,7 +143,8 @@ export class CollectionWatch {
   }
 
   async #stream(): Promise<Outcome> {
-    const { api, resource, selection, random } = this.#options;
+    const { api, resource, selection, random, clock } = this.#options;
+    const began = clock.monotonic();
     const listing = this.#state.phase === "stream_list";
     const life = Math.round(WATCH_LIFE.least + WATCH_LIFE.spread * random());
     const silence = new Silence(SILENCE);
@@ -166,7 +169,9 @@ export class CollectionWatch {
         signal,
       });
       if (response.body === null) throw new Error("a watch has no body");
-      return await this.#events(response.body, silence);
+      const refusal = await this.#events(response.body, silence);
+      // A server that closes at once, whatever it says before, must not be asked in a circle.
+      return refusal ?? { kind: "ended", lively: clock.monotonic() - began >= LASTED };
     } catch (error) {
       if (!silence.signal.aborted) throw error;
       this.#detail = `nothing came for ${SILENCE} ms`;
@@ -176,13 +181,14 @@ export class CollectionWatch {
     }
   }
 
-  async #events(body: ReadableStream<Uint8Array>, silence: Silence): Promise<Outcome> {
-    const { handler } = this.#options;
+  /** Takes what comes until the answer ends; the server's refusal, if it ends with one. */
+  async #events(
+    body: ReadableStream<Uint8Array>,
+    silence: Silence,
+  ): Promise<Outcome | undefined> {
     const initial: RawObject[] = [];
-    let lively = false;
     for await (const values of readJsonLines(body)) {
       silence.heard();
-      lively = true;
       const changes: RawChange[] = [];
       try {
         for (const value of values) {
@@ -203,10 +209,19 @@ export class CollectionWatch {
         }
       } finally {
         // What came before an error in the same piece counts.
-        if (changes.length > 0) handler.changed(changes);
+        if (changes.length > 0) this.#tell(changes);
       }
     }
-    return { kind: "ended", lively };
+    return undefined;
+  }
+
+  #tell(changes: RawChange[]): void {
+    try {
+      this.#options.handler.changed(changes);
+    } catch (error) {
+      // It is behind us already: only a list tells it again.
+      throw new Untold(errorMessage(error), { cause: error });
+    }
   }
 
   #bookmark(object: Record<string, unknown>, initial: RawObject[]): void {
@@ -229,6 +244,9 @@ export class CollectionWatch {
     }, this.#state);
   }
 }
+
+/** Whoever was told of changes could not take them. */
+class Untold extends Error {}
 
 /** Aborts when nothing was heard for a while. */
 class Silence {

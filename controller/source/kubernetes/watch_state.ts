@@ -26,6 +26,8 @@ export interface WatchState {
   absences: number;
   /** A complete list was seen once. */
   synced: boolean;
+  /** The version was too old, and nothing was heard of a watch since. */
+  expired: boolean;
 }
 
 export const INITIAL: WatchState = {
@@ -35,11 +37,16 @@ export const INITIAL: WatchState = {
   failures: 0,
   absences: 0,
   synced: false,
+  expired: false,
 };
+
+/** Failures in a row after which a list is asked for in pages, which every server knows. */
+const STREAM_TRIES = 4;
 
 /**
  * So many answers in a row make a resource absent: a server that has just started may not know all
- * of its own yet.
+ * of its own yet, and what stands before one may answer for it. What was there once is given more
+ * time between the answers: everything that belongs to it would be deleted.
  */
 export const ABSENCES = 3;
 
@@ -49,7 +56,7 @@ export type Outcome =
   | { kind: "listed"; resourceVersion: string }
   /** An object or bookmark came. */
   | { kind: "seen"; resourceVersion: string }
-  /** The answer ended as it may at any time; `lively` = something came before. */
+  /** The answer ended as it may at any time; `lively` = after it had lasted. */
   | { kind: "ended"; lively: boolean }
   /** The version is too old to continue from. */
   | { kind: "expired" }
@@ -59,8 +66,8 @@ export type Outcome =
   | { kind: "absent" }
   /** We may not read it. */
   | { kind: "forbidden" }
-  /** Unreachable, overloaded, broken off. */
-  | { kind: "failed"; retryAfter?: number };
+  /** Unreachable, overloaded, broken off; `lost` = something that was heard has to be told again. */
+  | { kind: "failed"; retryAfter?: number; lost?: boolean };
 
 /** How long to wait before the next request. */
 export type Wait = "none" | "soon" | "backoff" | "long";
@@ -72,7 +79,8 @@ export interface Step {
 
 /** Starts over with a list; what is known stays until it is complete. */
 function relist(state: WatchState): WatchState {
-  return { ...state, phase: state.streams ? "stream_list" : "page_list", resourceVersion: "" };
+  const streams = state.streams && state.failures < STREAM_TRIES;
+  return { ...state, phase: streams ? "stream_list" : "page_list", resourceVersion: "" };
 }
 
 /** The state after an outcome, and how long to wait before acting on it. */
@@ -84,7 +92,8 @@ export function step(state: WatchState, outcome: Outcome): Step {
           ...state,
           phase: "watch",
           resourceVersion: outcome.resourceVersion,
-          failures: 0,
+          // A list after an expired version may lead to the next one: not in a circle.
+          failures: state.expired ? state.failures : 0,
           absences: 0,
           synced: true,
         },
@@ -94,32 +103,43 @@ export function step(state: WatchState, outcome: Outcome): Step {
       // Objects of a list that is not complete are no place to continue from.
       return state.phase === "watch"
         ? {
-          state: { ...state, resourceVersion: outcome.resourceVersion, failures: 0 },
+          state: {
+            ...state,
+            resourceVersion: outcome.resourceVersion,
+            failures: 0,
+            expired: false,
+          },
           wait: "none",
         }
         : { state, wait: "none" };
     case "ended":
       if (state.phase !== "watch") return failed(relist(state));
       return outcome.lively
-        ? { state: { ...state, failures: 0 }, wait: "none" }
+        ? { state: { ...state, failures: 0, expired: false }, wait: "none" }
         // A server that closes at once must not be asked in a circle.
-        : { state: { ...state, failures: state.failures + 1 }, wait: "soon" };
+        : failed(state);
     case "expired":
-      return { state: relist(state), wait: state.failures === 0 ? "none" : "backoff" };
+      return {
+        state: { ...relist(state), failures: state.failures + 1, expired: true },
+        wait: state.expired || state.failures > 0 ? "backoff" : "none",
+      };
     case "streams_refused":
-      return { state: { ...relist({ ...state, streams: false }) }, wait: "none" };
+      return {
+        state: relist({ ...state, streams: false }),
+        wait: state.streams ? "none" : "backoff",
+      };
     case "absent": {
       const absences = Math.min(state.absences + 1, ABSENCES);
       return {
         state: { ...relist(state), failures: 0, absences },
-        wait: absences < ABSENCES ? "soon" : "long",
+        wait: absences < ABSENCES && !state.synced ? "soon" : "long",
       };
     }
     case "forbidden":
       return { state: { ...relist(state), failures: 0 }, wait: "long" };
     case "failed":
       // A watch goes on where it was; a list starts over.
-      return failed(state.phase === "watch" ? state : relist(state));
+      return failed(state.phase === "watch" && outcome.lost !== true ? state : relist(state));
     default:
       return outcome satisfies never;
   }
@@ -143,7 +163,6 @@ export function outcomeOf(
       return { kind: "expired" };
     case 404:
       return { kind: "absent" };
-    case 401:
     case 403:
       return { kind: "forbidden" };
     case 400:

@@ -40,6 +40,8 @@ export interface ValueStoreOptions {
 
 interface Held {
   order: { lineage: string; epoch: number; sequence: number };
+  /** Counts what was verified: of two, the later one is in force. */
+  arrival: number;
   /** Of a secret: as it came, sealed. */
   payload: ValuePayload;
   /** The data plane has it. */
@@ -59,6 +61,9 @@ export class ValueStore {
   readonly #uses = new Map<string, number>();
   /** What is being given again; a swap waits for it. */
   readonly #giving = new Set<Promise<void>>();
+  /** Slot → arrival of the secret that the data plane was given last. */
+  readonly #givenSecrets = new Map<string, number>();
+  #arrivals = 0;
   #consumptions: Consumption[] = [];
 
   constructor(options: ValueStoreOptions) {
@@ -101,7 +106,8 @@ export class ValueStore {
     const payload = await this.#verify(subject, message, held);
     if (payload === undefined) return;
     const { lineage, epoch, sequence, value } = payload;
-    const next: Held = { order: { lineage, epoch, sequence }, payload, given: false };
+    const order = { lineage, epoch, sequence };
+    const next: Held = { order, arrival: ++this.#arrivals, payload, given: false };
     if (value.kind === "secret") {
       // Held only once it opened: what does not open meets no need.
       await this.#give(next);
@@ -148,7 +154,7 @@ export class ValueStore {
     const { target } = this.#options;
     held.given = true;
     const { key, value } = held.payload;
-    if (value.kind === "secret") return await this.#giveSecret(value);
+    if (value.kind === "secret") return await this.#giveSecret(value, held.arrival);
     try {
       if (value.kind === "endpoints") target.setEndpoints(key, value);
       else if (value.kind === "bind") await target.setBinds(key, value);
@@ -160,7 +166,7 @@ export class ValueStore {
     }
   }
 
-  async #giveSecret(secret: SealedSecret): Promise<void> {
+  async #giveSecret(secret: SealedSecret, arrival: number): Promise<void> {
     const { fleet, fleetKey, target } = this.#options;
     const { slot, chain, fingerprint, sealedKey } = secret;
     if (fleetKey === undefined) throw new RefusalError("key", `${slot}: no fleet key here`);
@@ -170,6 +176,9 @@ export class ValueStore {
     } catch {
       throw new RefusalError("key", `${slot}: the seal does not open with this fleet's key`);
     }
+    // Opening takes its time: one that is given again must not overtake the next, which opens meanwhile.
+    if ((this.#givenSecrets.get(slot) ?? 0) > arrival) return;
+    this.#givenSecrets.set(slot, arrival);
     try {
       target.setCertificate({ slot, chain, key, fingerprint });
     } catch {

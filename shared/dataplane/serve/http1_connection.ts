@@ -45,6 +45,8 @@ export interface Http1Options {
   /** Value for the Date header, cached per second by the caller. */
   date: () => string;
   buffers: WriteBuffers;
+  /** True once the server ends soon: every answer is the last of its connection. Default: never. */
+  ending?: () => boolean;
 }
 
 /** Bytes and milliseconds that a client may take to notice that the connection is closing. */
@@ -287,7 +289,8 @@ class Http1Connection {
         method: head.method,
         httpVersion: head.httpVersion,
         // A body that nobody read to its end would be taken for the next request.
-        keepAlive: head.keepAlive && !this.#last && (body === null || body.complete),
+        keepAlive: head.keepAlive && !this.#last && this.#options.ending?.() !== true &&
+          (body === null || body.complete),
         date: this.#options.date(),
         buffers: this.#options.buffers,
         progress,

@@ -278,6 +278,22 @@ Deno.test("ServedHttp1.drain() finishes what runs, then closes", async () => {
   });
 });
 
+Deno.test("openHttp1() keeps idle connections of a server that ends soon, and says so in answers", async () => {
+  let ends = false;
+  await withPlaintext({ ending: () => ends }, async ({ port }) => {
+    const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+    const request = new TextEncoder().encode("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    await conn.write(request);
+    const before = await readUntil(conn, "\r\n\r\n");
+    assert(!/connection: close/i.test(before), before);
+    ends = true;
+    await conn.write(request);
+    const last = await readUntil(conn);
+    assert(/connection: close\r\n/i.test(last), last);
+    conn.close();
+  });
+});
+
 Deno.test("openHttp1() answers a client that closed its sending side", async () => {
   const asked = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<void>();

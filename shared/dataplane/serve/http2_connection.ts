@@ -15,7 +15,7 @@ import type { Http1Options, LimitName } from "./http1_connection.ts";
 import { ServerStream } from "./http2_stream.ts";
 
 /** What every connection of the engine shares. */
-export interface Http2Options extends Omit<Http1Options, "buffers"> {
+export interface Http2Options extends Omit<Http1Options, "buffers" | "ending"> {
   clock: Pick<Clock, "monotonic">;
   http2?: Http2Limits;
 }

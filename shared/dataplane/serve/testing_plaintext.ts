@@ -20,6 +20,7 @@ export interface PlaintextOptions {
   limits?: Partial<Limits>;
   handler?: (core: TestCore) => RequestHandler;
   rules?: CoreOptions["rules"];
+  ending?: () => boolean;
 }
 
 /** Runs a test against a port that is served, and closes everything. */
@@ -56,6 +57,7 @@ export async function withPlaintext(
         deadlines,
         onLimit: (limit) => stats.limitExceeded(limit),
         buffers,
+        ...(options.ending === undefined ? {} : { ending: options.ending }),
         date: () => "Thu, 01 Jan 1970 00:00:00 GMT",
       }));
     }

@@ -40,6 +40,7 @@ export type Command =
   | { kind: "trust"; authorities: TrustedAuthorities }
   | { kind: "removeTrust"; slot: string }
   | { kind: "logLevel"; level: LogLevel }
+  | { kind: "announceEnd" }
   /** The batch of the access log is out, or lost. */
   | { kind: "logWritten"; ok: boolean };
 

@@ -106,6 +106,8 @@ class WorkerHost {
         return plane.removeTrust(command.slot);
       case "logLevel":
         return plane.setLogLevel(command.level);
+      case "announceEnd":
+        return plane.announceEnd();
       default:
         return command satisfies never;
     }

@@ -71,6 +71,7 @@ export class WorkerFleet implements DataPlaneHost {
   #logLevel: LogLevel;
   #bindRetries = 0;
   #bindRetry: ReturnType<typeof setTimeout> | undefined;
+  #ending = false;
   #closed = false;
 
   private constructor(options: WorkerFleetOptions) {
@@ -177,6 +178,11 @@ export class WorkerFleet implements DataPlaneHost {
   setLogLevel(level: LogLevel): void {
     this.#logLevel = level;
     this.#tell({ kind: "logLevel", level });
+  }
+
+  announceEnd(): void {
+    this.#ending = true;
+    this.#tell({ kind: "announceEnd" });
   }
 
   async expose(): Promise<{ contentType: string; text: string }> {
@@ -306,6 +312,7 @@ export class WorkerFleet implements DataPlaneHost {
     if (this.#closed) return link.terminate();
     // From here on it hears what everybody hears; what was before is told now, in this turn.
     slot.link = link;
+    if (this.#ending) link.tell({ kind: "announceEnd" });
     for (const [key, set] of this.#endpoints) link.tell({ kind: "endpoints", key, set });
     for (const certificate of this.#certificates.values()) {
       link.tell({ kind: "certificate", certificate });

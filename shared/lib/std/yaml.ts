@@ -3,7 +3,7 @@
  * for why. Code that needs line numbers of a document uses `yaml` itself
  * (`controller/source/files`).
  */
-import { parse as parseYaml, stringify as stringifyYaml } from "yaml";
+import { parse as parseYaml, parseAllDocuments, stringify as stringifyYaml } from "yaml";
 
 /** Parses one YAML document. Throws a `SyntaxError` with line and column when it is malformed. */
 export function parse(content: string): unknown {
@@ -12,6 +12,15 @@ export function parse(content: string): unknown {
   } catch (error) {
     throw new SyntaxError((error as Error).message, { cause: error });
   }
+}
+
+/** Every document of a stream. Throws for the first that is not YAML. */
+export function parseAll(content: string): unknown[] {
+  return [...parseAllDocuments(content)].map((document) => {
+    const [error] = document.errors ?? [];
+    if (error !== undefined) throw new SyntaxError(error.message, { cause: error });
+    return document.toJS();
+  });
 }
 
 /** Options of {@linkcode stringify}; the names are those of `@std/yaml`. */
