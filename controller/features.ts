@@ -12,7 +12,15 @@ export interface Feature {
 /** The Gateway API bundle that the controller implements. */
 export const BUNDLE_VERSION = "v1.7.0";
 
-const CORE = ["GRPCRoute", "Gateway", "HTTPRoute", "ReferenceGrant", "TCPRoute", "TLSRoute"];
+const CORE = [
+  "GRPCRoute",
+  "Gateway",
+  "HTTPRoute",
+  "ReferenceGrant",
+  "TCPRoute",
+  "TLSRoute",
+  "UDPRoute",
+];
 
 const EXTENDED = [
   "BackendTLSPolicy",

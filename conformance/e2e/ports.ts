@@ -37,4 +37,5 @@ export const PORTS = {
   rollingRestart: base + 55,
   tls: base + 150,
   grpc: base + 155,
+  streams: base + 156,
 } as const;

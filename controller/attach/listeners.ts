@@ -45,6 +45,7 @@ export interface ListenerDecision {
 const HTTP_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "HTTPRoute" };
 const GRPC_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "GRPCRoute" };
 const TLS_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "TLSRoute" };
+const UDP_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "UDPRoute" };
 const TCP_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "TCPRoute" };
 
 /** The protocols that are served, with the routes that can attach. */
@@ -53,6 +54,7 @@ const PROTOCOLS: ReadonlyMap<string, readonly RouteGroupKind[]> = new Map([
   ["HTTPS", [HTTP_ROUTE, GRPC_ROUTE]],
   ["TLS", [TLS_ROUTE]],
   ["TCP", [TCP_ROUTE]],
+  ["UDP", [UDP_ROUTE]],
 ]);
 
 /**

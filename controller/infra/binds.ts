@@ -3,8 +3,9 @@
  * their routes must stay apart even when both declare port 80.
  */
 import type { BindMap } from "../../shared/snapshot/schema.ts";
+import { portOfKey } from "../model/port_keys.ts";
 
-/** A Gateway with the ports that its listeners declare. */
+/** A Gateway with the ports that its listeners declare, as keys (`model/port_keys.ts`). */
 export interface BindRequest {
   scope: string;
   ports: readonly number[];
@@ -86,7 +87,7 @@ export function allocateBinds(
     const own = binds.get(scope) as Map<number, number>;
     for (const port of [...new Set(ports)].sort((a, b) => a - b)) {
       if (own.has(port)) continue;
-      let candidate = preferred(port);
+      let candidate = preferred(portOfKey(port).port);
       while (candidate <= last && taken.has(candidate)) candidate++;
       if (candidate > last) {
         exhausted.push({ scope, port });
@@ -101,8 +102,11 @@ export function allocateBinds(
 
 /** The allocation of one scope as last-value data. */
 export function bindMap(ports: ReadonlyMap<number, number>): BindMap {
-  return {
-    kind: "bind",
-    ports: [...ports].sort(([a], [b]) => a - b).map(([port, fleetPort]) => ({ port, fleetPort })),
-  };
+  const of = (wanted: "TCP" | "UDP") =>
+    [...ports].sort(([a], [b]) => a - b).flatMap(([key, fleetPort]) => {
+      const { port, transport } = portOfKey(key);
+      return transport === wanted ? [{ port, fleetPort }] : [];
+    });
+  const udp = of("UDP");
+  return { kind: "bind", ports: of("TCP"), ...(udp.length === 0 ? {} : { udp }) };
 }

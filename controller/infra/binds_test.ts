@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { portKey } from "../model/port_keys.ts";
 import { allocateBinds, bindMap, standalonePort } from "./binds.ts";
 
 const none = { previous: new Map(), unusable: new Set<number>(), preferred: standalonePort };
@@ -46,4 +47,15 @@ Deno.test("allocateBinds() reports the ports that it has no fleet port for", () 
 
 Deno.test("bindMap() sorts by Gateway port", () => {
   assertEquals(bindMap(new Map([[443, 1], [80, 2]])).ports.map(({ port }) => port), [80, 443]);
+});
+
+Deno.test("allocateBinds() gives TCP and UDP of one number a port each, and bindMap() tells them apart", () => {
+  const ports = [53, portKey(53, "UDP")];
+  const { binds } = allocateBinds([{ scope: "gateway/ns/a", ports }], none);
+  const own = binds.get("gateway/ns/a") ?? new Map();
+  assertEquals(bindMap(own), {
+    kind: "bind",
+    ports: [{ port: 53, fleetPort: 8053 }],
+    udp: [{ port: 53, fleetPort: 8054 }],
+  });
 });

@@ -2,6 +2,7 @@
 import type { GatewayInfrastructure } from "../model/infrastructure.ts";
 import { endpointSlices, type FleetPod } from "./endpoint_slices.ts";
 import type { EndpointSliceManifest, ServiceManifest, ServicePortManifest } from "./manifests.ts";
+import { portOfKey } from "../model/port_keys.ts";
 import { serviceName } from "./names.ts";
 import { ownedMeta } from "./ownership.ts";
 
@@ -88,10 +89,12 @@ function servicePorts(
   ports: readonly number[],
   binds: ReadonlyMap<number, number> | undefined,
 ): ServicePortManifest[] {
-  return ports.flatMap((port) => {
-    const targetPort = binds?.get(port);
+  return ports.flatMap((key) => {
+    const targetPort = binds?.get(key);
     if (targetPort === undefined) return [];
-    return [{ name: `port-${port}`, port, protocol: "TCP" as const, targetPort }];
+    const { port, transport: protocol } = portOfKey(key);
+    const name = protocol === "UDP" ? `port-${port}-udp` : `port-${port}`;
+    return [{ name, port, protocol, targetPort }];
   });
 }
 

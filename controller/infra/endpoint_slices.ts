@@ -35,7 +35,7 @@ export function endpointSlices(
     controllerName: string;
   },
 ): EndpointSliceManifest[] {
-  return ports.flatMap(({ name, port, targetPort }) => {
+  return ports.flatMap(({ name, port, protocol, targetPort }) => {
     const bound = fleet.filter((pod) => pod.bound.includes(targetPort));
     return (["IPv4", "IPv6"] as const).flatMap((family) => {
       const endpoints = bound.filter(({ address }) => isFamily(address, family))
@@ -47,7 +47,7 @@ export function endpointSlices(
         apiVersion: "discovery.k8s.io/v1",
         kind: "EndpointSlice",
         metadata: ownedMeta(gateway, {
-          name: sliceName(service, { port, family, part }),
+          name: sliceName(service, { port, protocol, family, part }),
           controllerName,
           labels: {
             [SERVICE_NAME_LABEL]: service,
@@ -55,7 +55,7 @@ export function endpointSlices(
           },
         }),
         addressType: family,
-        ports: [{ name, port: targetPort, protocol: "TCP" }],
+        ports: [{ name, port: targetPort, protocol }],
         endpoints: endpoints.slice(part * LARGEST, (part + 1) * LARGEST),
       }));
     });

@@ -3,6 +3,7 @@ import type { Clock } from "../../shared/lib/clock.ts";
 import type { Logger } from "../../shared/lib/log.ts";
 import type { BindMap } from "../../shared/snapshot/schema.ts";
 import { allocateBinds, bindMap } from "./binds.ts";
+import { portOfKey } from "../model/port_keys.ts";
 import { FreedPorts } from "./freed_ports.ts";
 
 export type Binds = ReadonlyMap<string, ReadonlyMap<number, number>>;
@@ -107,9 +108,13 @@ export class FleetPorts {
       ...(last === undefined ? {} : { last }),
       ...(holdFreed ? { held } : {}),
     });
-    for (const { scope, port } of exhausted) log.error("no_fleet_port_left", { scope, port });
+    for (const { scope, port } of exhausted) {
+      log.error("no_fleet_port_left", { scope, ...portOfKey(port) });
+    }
     this.#exhausted = new Map(
-      exhausted.map(({ scope, port }) => [scope, `no port of the fleet is left for port ${port}`]),
+      exhausted.map((
+        { scope, port },
+      ) => [scope, `no port of the fleet is left for port ${portOfKey(port).port}`]),
     );
     // A guess of one who stands by gives nothing back.
     if (holdFreed && inForce === undefined) this.#freed.update(binds, now);

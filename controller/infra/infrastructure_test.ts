@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { GatewayInfrastructure } from "../model/infrastructure.ts";
+import { portKey } from "../model/port_keys.ts";
 import { desiredInfrastructure } from "./desired.ts";
 import { diffInfrastructure } from "./diff.ts";
 import type { FleetPod } from "./endpoint_slices.ts";
@@ -350,4 +351,39 @@ Deno.test("gatewayAddresses() gives what was asked for, else what the Service go
   assertEquals(at(gateway({ plan: { mode: "unmanaged", addresses: ["192.0.2.9"] } })), [
     "IPAddress 192.0.2.9",
   ]);
+});
+
+Deno.test("TCP and UDP of one number are two ports of a Service, with slices of their own", () => {
+  const both = [53, portKey(53, "UDP")];
+  const binds = new Map([["gateway/shop/gw", new Map(both.map((key, i) => [key, 10_000 + i]))]]);
+  const wanted = desiredInfrastructure(new Map([["gateway/shop/gw", service({ ports: both })]]), {
+    binds,
+    fleet,
+    ...OURS,
+  });
+  assertEquals(wanted.services[0]?.spec.ports, [
+    { name: "port-53", port: 53, protocol: "TCP", targetPort: 10_000 },
+    { name: "port-53-udp", port: 53, protocol: "UDP", targetPort: 10_001 },
+  ]);
+  assertEquals(
+    wanted.endpointSlices.filter(({ addressType }) => addressType === "IPv4").map((slice) => [
+      slice.metadata.name,
+      ...slice.ports,
+      ...slice.endpoints.flatMap(({ addresses }) => addresses),
+    ]),
+    [
+      [
+        "gw-lgw-53-v4",
+        { name: "port-53", port: 10_000, protocol: "TCP" },
+        "10.0.0.1",
+        "10.0.0.2",
+      ],
+      ["gw-lgw-53-udp-v4", { name: "port-53-udp", port: 10_001, protocol: "UDP" }, "10.0.0.1"],
+    ],
+  );
+  // What a controller reads of it after a restart.
+  const stored = wanted.services.map((manifest) =>
+    existingObject({ ...manifest, metadata: { ...manifest.metadata, uid: "s" } })
+  ).filter((object) => object !== undefined);
+  assertEquals(bindsOfServices(stored, OURS), binds);
 });

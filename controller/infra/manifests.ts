@@ -20,7 +20,7 @@ export interface ManifestMeta {
 
 /** A port of a Service; `targetPort` is the port of the fleet. */
 export interface ServicePortManifest extends Required<Pick<ServicePort, "name" | "port">> {
-  protocol: "TCP";
+  protocol: "TCP" | "UDP";
   targetPort: number;
 }
 
@@ -51,7 +51,7 @@ export interface EndpointSliceManifest {
   kind: "EndpointSlice";
   metadata: ManifestMeta;
   addressType: "IPv4" | "IPv6";
-  ports: readonly { name: string; port: number; protocol: "TCP" }[];
+  ports: readonly { name: string; port: number; protocol: "TCP" | "UDP" }[];
   endpoints: readonly EndpointManifest[];
 }
 

@@ -41,10 +41,17 @@ export function serviceName(gateway: string, className: string): string {
  */
 export function sliceName(
   service: string,
-  { port, family, part }: { port: number; family: "IPv4" | "IPv6"; part: number },
+  { port, protocol, family, part }: {
+    port: number;
+    protocol: "TCP" | "UDP";
+    family: "IPv4" | "IPv6";
+    part: number;
+  },
 ): string {
   const suffix = family === "IPv4" ? "v4" : "v6";
-  return `${service}-${port}-${suffix}${part === 0 ? "" : `n${part}`}`;
+  return `${service}-${port}${protocol === "UDP" ? "-udp" : ""}-${suffix}${
+    part === 0 ? "" : `n${part}`
+  }`;
 }
 
 /** A name as a label value: itself where it fits, else its start and a hash. */

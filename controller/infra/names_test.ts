@@ -35,7 +35,7 @@ Deno.test("serviceName() and sliceName() are valid and different for different G
       const key = `${gateway}/${className}`;
       assertEquals(seen.get(service) ?? key, key);
       seen.set(service, key);
-      const slice = sliceName(service, { port, family: "IPv6", part: 9 });
+      const slice = sliceName(service, { port, protocol: "UDP", family: "IPv6", part: 9 });
       assert(slice.length <= 253 && slice.startsWith(service));
     }),
     { numRuns: 2000, seed: 5 },

@@ -3,6 +3,7 @@ import type { GatewayInfrastructure } from "../model/infrastructure.ts";
 import { asRecord } from "../source/decode/decoder.ts";
 import { type StatusAddress, statusAddressOf } from "../status/gateway.ts";
 import { type ExistingObject, records, type Stored } from "./existing.ts";
+import { portKey } from "../model/port_keys.ts";
 import { serviceName } from "./names.ts";
 import { ownerScope } from "./ownership.ts";
 
@@ -20,8 +21,9 @@ export function bindsOfServices(
     const scope = ownerScope(object, controllerName);
     if (scope === undefined) continue;
     const own = binds.get(scope) ?? new Map<number, number>();
-    for (const { port, targetPort } of records(asRecord(object.stored.spec)?.ports)) {
-      if (typeof port === "number" && typeof targetPort === "number") own.set(port, targetPort);
+    for (const { port, targetPort, protocol } of records(asRecord(object.stored.spec)?.ports)) {
+      if (typeof port !== "number" || typeof targetPort !== "number") continue;
+      own.set(portKey(port, protocol === "UDP" ? "UDP" : "TCP"), targetPort);
     }
     binds.set(scope, own);
   }

@@ -16,7 +16,7 @@ export interface ServiceSettings {
 
 export type InfrastructurePlan =
   /**
-   * A Service of ours with these ports (sorted), also reached at the IP addresses that were asked
+   * A Service of ours with these ports (keys of `port_keys.ts`, sorted), also reached at the IP addresses that were asked
    * for. `assign`: the address that the cluster gives it counts as one of the Gateway's.
    */
   | {

@@ -22,6 +22,7 @@ import type {
 } from "../publish/types.ts";
 import { routeResource } from "./http.ts";
 import { keyOf, type KubeObject, type Route } from "./objects.ts";
+import { portKey } from "./port_keys.ts";
 import { streamId, streamResource } from "./stream.ts";
 
 /** A resource with the object that it came from. */
@@ -138,13 +139,13 @@ function upstreamResource({ clientCertificate }: GatewayDecision): UpstreamResou
 }
 
 /**
- * The ports that the accepted listeners of a Gateway and its sets declare, sorted. A listener whose
+ * The keys (`port_keys.ts`) of the ports that the accepted listeners of a Gateway and its sets declare, sorted. A listener whose
  * certificate is missing keeps its port, so that the address and port stay while it is put right.
  */
 export function listenerPorts(decision: GatewayDecision): readonly number[] {
   const ports = allListeners(decision).flatMap(({ listeners }) => listeners)
     .filter(({ accepted }) => accepted.ok)
-    .map(({ listener }) => listener.port);
+    .map(({ listener: { port, protocol } }) => portKey(port, protocol === "UDP" ? "UDP" : "TCP"));
   return [...new Set(ports)].sort((a, b) => a - b);
 }
 
@@ -220,6 +221,8 @@ function listenerResource(decision: ListenerDecision): ListenerResource | undefi
   switch (protocol) {
     case "TCP":
       return { kind: "listener", requires: ["tcpRoute"], name, port, protocol, hostname };
+    case "UDP":
+      return { kind: "listener", requires: ["udpRoute"], name, port, protocol, hostname };
     case "TLS": {
       const requires: SnapshotFeature[] = ["tlsRoute"];
       const base = { kind: "listener" as const, requires, name, port, protocol, hostname };

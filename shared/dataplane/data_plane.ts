@@ -16,6 +16,7 @@ import { openHttp1 } from "./serve/http1_connection.ts";
 import type { LimitName } from "./serve/http1_connection.ts";
 import { openHttp2 } from "./serve/http2_connection.ts";
 import { httpDate } from "./serve/http_date.ts";
+import { DatagramListeners } from "./serve/datagram_listeners.ts";
 import { Listeners } from "./serve/listeners.ts";
 import { OpenConnections } from "./serve/open_connections.ts";
 import { openLane } from "./serve/stream_lane.ts";
@@ -68,6 +69,7 @@ export class DataPlane implements DataPlaneHost {
   readonly #names: NameResolver;
   readonly #endpoints: EndpointRegistry;
   readonly #listeners: Listeners;
+  readonly #datagrams: DatagramListeners;
   readonly #connections: OpenConnections;
   readonly #bound: ConnectionBound;
   #open = 0;
@@ -167,6 +169,17 @@ export class DataPlane implements DataPlaneHost {
       accessLog,
       stats: this.metrics.streams,
     };
+    this.#datagrams = new DatagramListeners({
+      bindAddress: options.bindAddress,
+      served: options.reusePort !== true,
+      bindRetry: BIND_RETRY,
+      lane: {
+        ...lane,
+        log,
+        connections: this.#connections,
+        onDropped: (scope, reason) => lane.stats.dropped(scope, reason),
+      },
+    });
     this.#listeners = new Listeners({
       bindAddress: options.bindAddress,
       reusePort: options.reusePort ?? false,
@@ -195,15 +208,16 @@ export class DataPlane implements DataPlaneHost {
 
   prepare(snapshot: VerifiedSnapshot): () => Promise<void> {
     const table = compileTable(snapshot, this.#listeners.table(snapshot.scope));
-    return () => {
-      const bound = this.#listeners.setTable(table);
+    return async () => {
+      const bound = [this.#listeners.setTable(table), this.#datagrams.setTable(table)];
       this.metrics.snapshotApplied(table.scope, table.version);
-      return bound;
+      await Promise.all(bound);
     };
   }
 
   removeScope(scope: string): void {
     void this.#listeners.removeScope(scope);
+    void this.#datagrams.removeScope(scope);
     this.metrics.snapshotRemoved(scope);
   }
 
@@ -215,8 +229,11 @@ export class DataPlane implements DataPlaneHost {
     this.#endpoints.removeEndpoints(key);
   }
 
-  setBinds(scope: string, binds: BindMap): Promise<void> {
-    return this.#listeners.setBinds(scope, binds);
+  async setBinds(scope: string, binds: BindMap): Promise<void> {
+    await Promise.all([
+      this.#listeners.setBinds(scope, binds),
+      this.#datagrams.setBinds(scope, binds),
+    ]);
   }
 
   setCertificate(certificate: OpenedCertificate): void {
@@ -236,15 +253,16 @@ export class DataPlane implements DataPlaneHost {
   }
 
   boundPorts(): number[] {
-    return this.#listeners.bound().map(({ fleetPort }) => fleetPort);
+    return [...this.#listeners.bound(), ...this.#datagrams.bound()]
+      .map(({ fleetPort }) => fleetPort);
   }
 
   bindFailures() {
-    return this.#listeners.bindFailures();
+    return [...this.#listeners.bindFailures(), ...this.#datagrams.bindFailures()];
   }
 
   complete(): boolean {
-    return this.#listeners.complete();
+    return this.#listeners.complete() && this.#datagrams.complete();
   }
 
   applyError(reason: string): void {
@@ -263,6 +281,7 @@ export class DataPlane implements DataPlaneHost {
     return Promise.resolve({
       connections: { open: this.#open, ...this.#bound },
       bound: this.#listeners.bound(),
+      datagrams: this.#datagrams.bound(),
       bindFailures: this.bindFailures(),
       certificates: this.#certificates.summaries(),
       trust: Object.fromEntries(this.#trust.entries()),
@@ -280,6 +299,7 @@ export class DataPlane implements DataPlaneHost {
   /** Stops accepting, lets running requests finish within a bound, then closes everything. */
   async close(): Promise<void> {
     await this.#listeners.close();
+    await this.#datagrams.close();
     await this.#connections.drain(DRAIN_TIME);
     this.#upstream.close();
     this.#upstreamHttp2.close();
@@ -305,7 +325,7 @@ function dumpTable(table: RouteTable) {
     scope: table.scope,
     version: table.version,
     digest: table.digest,
-    ports: [...table.ports.values()].map((port) => ({
+    ports: [...table.ports.values(), ...table.datagramPorts.values()].map((port) => ({
       port: port.port,
       protocol: port.protocol,
       listeners: port.listeners,

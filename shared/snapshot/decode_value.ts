@@ -34,11 +34,8 @@ export function decodeLastValue(value: unknown, path = "value"): LastValue {
       asList(fields["endpoints"], `${path}.endpoints`, checkEndpoint);
       break;
     case "bind":
-      asList(fields["ports"], `${path}.ports`, (entry, at) => {
-        const port = asObject(entry, at);
-        asInteger(port["port"], `${at}.port`, PORT);
-        asInteger(port["fleetPort"], `${at}.fleetPort`, PORT);
-      });
+      asList(fields["ports"], `${path}.ports`, checkBind);
+      optional(fields, "udp", (v) => asList(v, `${path}.udp`, checkBind));
       break;
     case "secret": {
       asText(fields["slot"], `${path}.slot`);
@@ -60,6 +57,12 @@ export function decodeLastValue(value: unknown, path = "value"): LastValue {
       kind satisfies never;
   }
   return value as LastValue;
+}
+
+function checkBind(value: unknown, path: string): void {
+  const port = asObject(value, path);
+  asInteger(port["port"], `${path}.port`, PORT);
+  asInteger(port["fleetPort"], `${path}.fleetPort`, PORT);
 }
 
 function checkFrontendPort(value: unknown, path: string): void {

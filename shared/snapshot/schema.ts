@@ -342,6 +342,8 @@ export interface BindMap {
   kind: "bind";
   /** Sorted by port. */
   ports: { port: number; fleetPort: number }[];
+  /** The same for ports of UDP; absent when there are none. */
+  udp?: { port: number; fleetPort: number }[];
 }
 
 /**

@@ -38,6 +38,7 @@ const OTHER = "__other__";
 
 export class StreamStats {
   readonly #listeners = new Map<string, ListenerStreams>();
+  readonly #drops = new Map<string, { gateway: string; reason: string; count: number }>();
 
   /** The counters of a listener; empty name = none served the connection. Keep the reference. */
   of(gateway: string, listener: string, protocol: string): ListenerStreams {
@@ -60,8 +61,24 @@ export class StreamStats {
     return made;
   }
 
+  /** A datagram went nowhere. */
+  dropped(gateway: string, reason: string): void {
+    const key = `${gateway} ${reason}`;
+    const known = this.#drops.get(key);
+    if (known !== undefined) known.count++;
+    else if (this.#drops.size < MAX_LISTENERS || gateway === OTHER) {
+      this.#drops.set(key, { gateway, reason, count: 1 });
+    } else this.dropped(OTHER, reason);
+  }
+
+  /** Datagrams that went nowhere, by reason. */
+  drops(): Iterable<{ gateway: string; reason: string; count: number }> {
+    return this.#drops.values();
+  }
+
   /** Forgets the series of a Gateway that is no longer served. */
   removeGateway(scope: string): void {
+    for (const [key, { gateway }] of this.#drops) if (gateway === scope) this.#drops.delete(key);
     for (const [key, { gateway }] of this.#listeners) {
       if (gateway === scope) this.#listeners.delete(key);
     }
@@ -94,6 +111,16 @@ export function registerStreamMetrics(registry: Registry, stats: StreamStats): v
           this.inc({ ...labelsOf(one), outcome }, count);
         }
       }
+    },
+  });
+  new Counter({
+    name: "lgw_proxy_datagrams_dropped_total",
+    help: "Datagrams of clients and endpoints that went nowhere, by why",
+    labelNames: ["gateway", "reason"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { gateway, reason, count } of stats.drops()) this.inc({ gateway, reason }, count);
     },
   });
   new Gauge({

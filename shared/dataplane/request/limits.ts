@@ -71,6 +71,10 @@ export interface Limits {
   tunnelDrainTimeout: number;
   /** Milliseconds that a connection of a TCPRoute or TLSRoute may carry no byte; 0 = no bound. */
   streamIdleTimeout: number;
+  /** Milliseconds without a datagram in either direction after which a flow of a UDPRoute is over. */
+  datagramIdleTimeout: number;
+  /** Flows of one port of UDP; datagrams of further clients are dropped. */
+  maxDatagramFlows: number;
   /**
    * Copies of requests (RequestMirror) that may run at a time; beyond: not copied. Fewer than the
    * connections to one endpoint, so that copies leave room for requests.
@@ -114,6 +118,8 @@ export const DEFAULT_LIMITS: Limits = {
   tunnelIdleTimeout: 300_000,
   tunnelDrainTimeout: 5_000,
   streamIdleTimeout: 3_600_000,
+  datagramIdleTimeout: 30_000,
+  maxDatagramFlows: 2_048,
   maxMirrors: 256,
   maxMirrorBodyBytes: 256 * 1024,
   mirrorTimeout: 30_000,

@@ -281,7 +281,8 @@ export class Listeners {
   *#tlsSockets(): Iterable<PortSocket> {
     for (const { sockets } of this.#scopes.values()) {
       for (const socket of sockets.values()) {
-        if (socket.bound !== undefined && socket.protocol === "HTTPS") yield socket;
+        const { bound, protocol } = socket;
+        if (bound !== undefined && (protocol === "HTTPS" || protocol === "MIXED")) yield socket;
       }
     }
   }

@@ -4,6 +4,7 @@
  */
 import { Deadline, type Deadlines } from "../upstream/deadlines.ts";
 import type { ByteStream } from "./byte_stream.ts";
+import { TcpStream } from "./tcp_stream.ts";
 
 /** Why a splice is over. */
 export type SpliceEnd =
@@ -40,6 +41,8 @@ export class Splice {
 
   constructor(options: SpliceOptions) {
     this.#options = options;
+    recycle(options.client, options.upstream);
+    recycle(options.upstream, options.client);
     this.#idle = new Deadline(() => this.#close("idle"));
     this.#touch();
     this.finished = this.#run();
@@ -95,6 +98,11 @@ export class Splice {
     this.#options.client.destroy();
     this.#options.upstream.destroy();
   }
+}
+
+/** Bytes that are gone once they are written leave their buffer free for the next. */
+function recycle(from: ByteStream, to: ByteStream): void {
+  if (from instanceof TcpStream && to.copied) from.recycle();
 }
 
 function written(to: ByteStream, chunk: Uint8Array): Promise<boolean> {

@@ -113,3 +113,43 @@ Deno.test("openLane() takes no more from one side than the other takes", async (
     conn.close();
   });
 });
+
+Deno.test("openLane() closes the client when the backend resets, and harms no other", async () => {
+  const routes = { r: rule({ weight: 1, to: "deaf" }, { weight: 1, to: "echo" }) };
+  await withLane({ routes, draws: [0, 0.9] }, async ({ port, over, release }) => {
+    const conn = await connectTo(port);
+    assertEquals(await readSome(conn), "hello deaf\n");
+    const other = await connectTo(port);
+    assertEquals(await readSome(other), "hello echo\n");
+    // Bytes that it has not read when it closes: a reset, not an end.
+    await conn.write(TEXT.encode("never read"));
+    release();
+    assertEquals(await readAll(conn), "");
+    conn.close();
+    assertEquals((await over()).entry.backend, "d/deaf");
+    await other.write(TEXT.encode("still here"));
+    assertEquals(await readSome(other), "still here");
+    other.close();
+  });
+});
+
+Deno.test("openLane() passes large and small pieces on unchanged, both ways at once", async () => {
+  await withLane({ routes: { r: rule({ weight: 1, to: "echo" }) } }, async ({ port }) => {
+    const conn = await connectTo(port);
+    const hello = TEXT.encode("hello echo\n").length;
+    const whole = Uint8Array.from({ length: 4_000_000 }, (_, i) => (i * 31 + (i >> 8)) & 255);
+    const sending = (async () => {
+      // From one byte to more than any buffer holds.
+      for (let at = 0, size = 1; at < whole.length; size = size * 3 % 700_001) {
+        const part = whole.subarray(at, at + size);
+        for (let sent = 0; sent < part.length;) sent += await conn.write(part.subarray(sent));
+        at += part.length;
+      }
+      await conn.closeWrite();
+    })();
+    const got = new Uint8Array(await new Response(conn.readable).arrayBuffer());
+    await sending;
+    assertEquals(got.length, hello + whole.length);
+    assert(got.subarray(hello).every((byte, index) => byte === whole[index]), "other bytes");
+  });
+});

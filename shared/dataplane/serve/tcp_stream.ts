@@ -6,6 +6,8 @@ const FIRST_BUFFER = 4 * 1024;
 const BUFFER = 8 * 1024;
 /** After a read that filled all the room: somebody uploads. */
 const LARGE_BUFFER = 64 * 1024;
+/** The largest of a stream that somebody sends much on: fewer reads cost less. */
+const STREAM_BUFFER = 256 * 1024;
 /** With less room than this left, a new buffer is taken. */
 const LEAST_ROOM = 1024;
 
@@ -22,12 +24,22 @@ export class TcpStream implements ByteStream {
   #pushedBack: Uint8Array | null = null;
   #ended = false;
   #closed = false;
+  #recycled = false;
 
   /** @param conn owned by the stream from now on */
   constructor(conn: Deno.TcpConn | Deno.UnixConn) {
     this.#conn = conn;
     // Nagle's algorithm would hold the second chunk of an answer back.
     if ("setNoDelay" in conn) conn.setNoDelay(true);
+  }
+
+  /**
+   * From now on what a read gives is the caller's until its next read alone: one buffer serves all
+   * reads, which grows while somebody sends much and shrinks again.
+   */
+  recycle(): void {
+    this.#recycled = true;
+    this.#at = 0;
   }
 
   /** Gives bytes back that were read: the next read returns them. */
@@ -54,7 +66,10 @@ export class TcpStream implements ByteStream {
       this.#ended = true;
       return null;
     }
-    if (room.length - n < LEAST_ROOM) {
+    if (this.#recycled) {
+      const size = fitting(n, room.length);
+      if (size !== room.length) this.#buffer = new Uint8Array(size);
+    } else if (room.length - n < LEAST_ROOM) {
       this.#buffer = new Uint8Array(n === room.length ? LARGE_BUFFER : BUFFER);
       this.#at = 0;
     } else this.#at += n;
@@ -90,4 +105,10 @@ export class TcpStream implements ByteStream {
     this.onClose = null;
     onClose?.();
   }
+}
+
+/** Bytes for the next read after one that gave `n` of `length`. */
+function fitting(n: number, length: number): number {
+  if (n === length) return Math.min(length * 8, STREAM_BUFFER);
+  return n < length / 32 ? Math.min(length, BUFFER) : length;
 }

@@ -80,8 +80,12 @@ export function takerOf(table: PortTable | undefined, serverName: string): TlsTa
       : undefined);
   if (listener === undefined) return "nobody";
   if (listener.protocol === "HTTPS") return "https";
-  if (table?.stream(serverName).kind !== "route") return "nobody";
-  return listener.passthrough ? "passthrough" : "tls";
+  const decision = table?.stream(serverName);
+  if (decision?.kind !== "route") return "nobody";
+  if (listener.passthrough) return "passthrough";
+  // Once the handshake is over, a close would come with an alert.
+  const { backends } = decision.candidate.rule;
+  return backends.some(({ weight, error }) => weight > 0 && error === "") ? "tls" : "nobody";
 }
 
 /** Without a server name the least specific listener answers: the one meant for every host. */

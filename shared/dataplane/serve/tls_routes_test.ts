@@ -210,7 +210,7 @@ Deno.test("TLSRoute: what is nobody's is closed without a byte, so without an al
       { l: { hostname: "a.example.com", certificates: ["cert/d/c"] } },
     ]
   ) {
-    const routes = ["l a.example.com missing"];
+    const routes = ["l a.example.com missing", "l nobody.example.com missing"];
     await withRoutes({ listeners, routes }, async ({ port }) => {
       const conn = await connectTo(port);
       // In two segments, the second of them after a while of its own.

@@ -1,0 +1,152 @@
+/** TCPRoute, TLSRoute and UDPRoute through the real stack, on the files source. */
+import { assertEquals } from "@std/assert";
+import { once } from "node:events";
+import { connect } from "node:tls";
+import { stringify } from "@std/yaml";
+import { selfSigned } from "../../shared/secrets/self_signed.ts";
+import { startTlsOrigin } from "../../shared/dataplane/upstream/testing_tls_origin.ts";
+import { withGateway } from "./harness.ts";
+import { PORTS } from "./ports.ts";
+import { eventually } from "./wait.ts";
+
+const [TCP, TLS, UDP] = [PORTS.streams, PORTS.streams + 1, PORTS.streams + 2];
+const API = "gateway.networking.k8s.io/v1";
+const metadata = (name: string) => ({ name, namespace: "e2e" });
+
+const gateway = [
+  {
+    apiVersion: API,
+    kind: "GatewayClass",
+    metadata: { name: "light-k8s-gateway" },
+    spec: { controllerName: "networknt.com/light-k8s-gateway" },
+  },
+  {
+    apiVersion: API,
+    kind: "Gateway",
+    metadata: metadata("edge"),
+    spec: {
+      gatewayClassName: "light-k8s-gateway",
+      listeners: [
+        { name: "tcp", protocol: "TCP", port: TCP },
+        { name: "tls", protocol: "TLS", port: TLS, tls: { mode: "Passthrough" } },
+        { name: "udp", protocol: "UDP", port: UDP },
+      ],
+    },
+  },
+].map((object) => stringify(object)).join("---\n");
+
+function route(kind: string, spec: Record<string, unknown>): string {
+  const section = kind.slice(0, 3).toLowerCase();
+  return stringify({
+    apiVersion: API,
+    kind,
+    metadata: metadata(section),
+    spec: {
+      parentRefs: [{ name: "edge", sectionName: section }],
+      rules: [{ backendRefs: [{ name: section, port: 1 }] }],
+      ...spec,
+    },
+  });
+}
+
+/** A Service of one endpoint on this machine. */
+function service(name: string, protocol: "TCP" | "UDP", port: number): string {
+  return [
+    {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: metadata(name),
+      spec: { ports: [{ name: "p", port: 1, protocol }] },
+    },
+    {
+      apiVersion: "discovery.k8s.io/v1",
+      kind: "EndpointSlice",
+      metadata: { ...metadata(`${name}-a`), labels: { "kubernetes.io/service-name": name } },
+      addressType: "IPv4",
+      endpoints: [{ addresses: ["127.0.0.1"] }],
+      ports: [{ name: "p", port, protocol }],
+    },
+  ].map((object) => stringify(object)).join("---\n");
+}
+
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+async function overTcp(): Promise<string> {
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port: TCP });
+  await conn.write(new TextEncoder().encode("ping"));
+  await conn.closeWrite();
+  const answer = await new Response(conn.readable).text();
+  return answer;
+}
+
+async function overTls(certificate: string): Promise<string> {
+  const options = { host: "127.0.0.1", port: TLS, servername: "a.example.com", ca: [certificate] };
+  const socket = connect(options);
+  socket.on("error", () => {});
+  await once(socket, "secureConnect");
+  socket.write("ping");
+  const [bytes] = await once(socket, "data");
+  socket.destroy();
+  return text(bytes);
+}
+
+async function overUdp(): Promise<string> {
+  const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+  try {
+    const target = { transport: "udp" as const, hostname: "127.0.0.1", port: UDP };
+    await socket.send(new TextEncoder().encode("ping"), target);
+    const [bytes] = await socket.receive();
+    return text(bytes);
+  } finally {
+    socket.close();
+  }
+}
+
+Deno.test("TCPRoute, TLSRoute and UDPRoute: from manifests to bytes on the wire", async () => {
+  const identity = await selfSigned({
+    names: ["a.example.com"],
+    notBefore: new Date(Date.now() - 3_600_000),
+    notAfter: new Date(Date.now() + 3_600_000),
+  });
+  const tls = await startTlsOrigin({
+    identity,
+    script: (socket) => socket.on("data", (bytes: Uint8Array) => socket.write(bytes)),
+  });
+  const tcp = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const echoing = (async () => {
+    for await (const conn of tcp) await conn.readable.pipeTo(conn.writable).catch(() => {});
+  })();
+  const udp = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+  const answering = (async () => {
+    for await (const [bytes, from] of udp) await udp.send(bytes, from);
+  })();
+  try {
+    await withGateway({
+      files: {
+        gateway,
+        services: [
+          service("tcp", "TCP", tcp.addr.port),
+          service("tls", "TCP", tls.port),
+          service("udp", "UDP", udp.addr.transport === "udp" ? udp.addr.port : 0),
+        ].join("---\n"),
+        routes: [
+          route("TCPRoute", {}),
+          route("TLSRoute", { hostnames: ["*.example.com"] }),
+          route("UDPRoute", {}),
+        ].join("---\n"),
+      },
+    }, async (running) => {
+      await running.ready();
+      await eventually("TCP", async () => await overTcp() === "ping");
+      assertEquals(await overTls(identity.certificate), "ping");
+      assertEquals(tls.names, ["a.example.com"]);
+      assertEquals(await overUdp(), "ping");
+    });
+  } finally {
+    tcp.close();
+    udp.close();
+    await echoing;
+    await answering;
+    await tls.close();
+  }
+});
