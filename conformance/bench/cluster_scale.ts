@@ -130,6 +130,8 @@ async function foreign(rig: ClusterRig, print: Print): Promise<Verdict[]> {
   });
   const leader = await rig.leader();
   await quiet(leader);
+  // What the routes cost while they are there, not the one collection after they came.
+  await new Promise((resolve) => setTimeout(resolve, REST));
   const idle = await share(leader);
   // Their owner writes to one of them every 100 ms.
   let writing = true;
