@@ -2,6 +2,7 @@
  * What `bench cpu` compares, each on the same core: the proxy, Envoy and nginx, with the same routes
  * and the same certificate, before one backend on the other core.
  */
+import { runCommand } from "../../shared/lib/run_command.ts";
 import { startStack } from "../../deploy/standalone/stack.ts";
 import { selfSigned } from "../../shared/secrets/self_signed.ts";
 import { HOST, LOCAL_PORT, LOCAL_TLS_PORT, writeManifests } from "./manifests.ts";
@@ -9,7 +10,6 @@ import { backendConfig, envoyConfig, nginxConfig } from "./peers/config.ts";
 import type { PeerOptions } from "./peers/config.ts";
 import { pin, spawn, waitForPort } from "./process.ts";
 import type { Spawned } from "./process.ts";
-import { run } from "./tools.ts";
 import type { Tools } from "./tools.ts";
 
 export const CLIENT_CORE = 0;
@@ -83,13 +83,14 @@ export async function startContest(tools: Tools, options: ContestOptions): Promi
 
 /** What is compared, for whoever reads the figures later. */
 export async function versions(tools: Tools): Promise<string[]> {
-  const envoy = /version: \S+?\/(\d+\.\d+\.\d+)/.exec(await run(tools.envoy, ["--version"]));
-  // nginx prints its version on standard error.
-  const nginx = await new Deno.Command(tools.nginx, { args: ["-v"] }).output();
+  const said = await runCommand([tools.envoy.path, "--version"]);
+  const envoy = /version: \S+?\/(\d+\.\d+\.\d+)/.exec(said.stdout);
+  const nginx = await runCommand([tools.nginx.path, "-v"], { env: tools.nginx.env });
   return [
     `deno ${Deno.version.deno}`,
     `envoy ${envoy?.[1] ?? "unknown"}`,
-    new TextDecoder().decode(nginx.stderr).trim().replace("nginx version: ", ""),
+    // On standard error.
+    nginx.stderr.trim().replace("nginx version: ", ""),
   ];
 }
 
@@ -115,9 +116,9 @@ async function startNginx(
 ): Promise<Spawned> {
   await Deno.mkdir(options.folder, { recursive: true });
   await Deno.writeTextFile(`${options.folder}/nginx.conf`, options.config);
-  return spawn(tools.nginx, ["-p", options.folder, "-c", "nginx.conf"], {
+  return spawn(tools.nginx.path, ["-p", options.folder, "-c", "nginx.conf"], {
     core: options.core,
-    env: { LD_LIBRARY_PATH: tools.libraryPath },
+    env: tools.nginx.env,
   });
 }
 
@@ -142,7 +143,7 @@ async function startPeers(
   started.push(nginx);
   const config = envoyConfig({ ...common, port: PORTS.envoy });
   await Deno.writeTextFile(`${folder}/envoy.yaml`, config);
-  const envoy = spawn(tools.envoy, [
+  const envoy = spawn(tools.envoy.path, [
     "-c",
     `${folder}/envoy.yaml`,
     "--concurrency",

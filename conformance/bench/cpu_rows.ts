@@ -1,11 +1,12 @@
 /** What `bench cpu` asks, in which way, and what it may cost. */
+import type { Program } from "../programs/program.ts";
+import { runCommand } from "../../shared/lib/run_command.ts";
 import type { Client } from "./clients.ts";
 import { CLIENT_CORE } from "./cpu_contestants.ts";
 import type { Contestant } from "./cpu_contestants.ts";
 import { Http2Probe } from "./http2_probe.ts";
 import { HOST } from "./manifests.ts";
 import { Probe } from "./probe.ts";
-import { run } from "./tools.ts";
 import type { Tools } from "./tools.ts";
 
 /** Clients of the load, each with one connection. */
@@ -86,7 +87,7 @@ async function wrk(name: string, origin: string, options: LoadOptions): Promise<
     const load = ["-t1", `-c${CONNECTIONS}`, `-d${seconds}s`, "-s", script];
     // Without the port.
     const args = [...load, "-H", `Host: ${HOST}`, origin + path];
-    const output = await onClientCore(tools.wrk, args, tools);
+    const output = await onClientCore(tools.wrk, args);
     const requests = Number(/(\d+) requests in/.exec(output)?.[1] ?? 0);
     if (/Non-2xx|Socket errors/.test(output) || requests === 0) throw wrong(name, output);
     return requests;
@@ -105,17 +106,16 @@ async function h2load(name: string, port: number, options: LoadOptions): Promise
     `--connect-to=127.0.0.1:${port}`,
     `https://${HOST}${path}`,
   ];
-  const output = await onClientCore(tools.h2load, args, tools);
+  const output = await onClientCore(tools.h2load, args);
   const ok = Number(/status codes: (\d+) 2xx, 0 3xx, 0 4xx, 0 5xx/.exec(output)?.[1] ?? 0);
   const failed = Number(/(\d+) failed, \d+ errored/.exec(output)?.[1] ?? 1);
   if (ok === 0 || failed > 0 || !output.includes("protocol: h2")) throw wrong(name, output);
   return ok;
 }
 
-function onClientCore(program: string, args: readonly string[], tools: Tools): Promise<string> {
-  return run("taskset", ["-c", String(CLIENT_CORE), program, ...args], {
-    env: { LD_LIBRARY_PATH: tools.libraryPath },
-  });
+async function onClientCore({ path, env }: Program, args: readonly string[]): Promise<string> {
+  const command = ["taskset", "-c", String(CLIENT_CORE), path, ...args];
+  return (await runCommand(command, { env })).stdout;
 }
 
 function wrong(name: string, output: string): Error {

@@ -4,6 +4,7 @@
  * over many connections. It is the rate at which that thread would fill a core of its own, so both an
  * uneven spread of connections and a higher cost per request lower it.
  */
+import { runCommand } from "../../shared/lib/run_command.ts";
 import { startStack } from "../../deploy/standalone/stack.ts";
 import type { Stack } from "../../deploy/standalone/stack.ts";
 import { loadSettings } from "../../shared/config/load.ts";
@@ -12,7 +13,7 @@ import { Probe, until } from "./probe.ts";
 import { cpuSeconds, threadCpuSeconds } from "./process.ts";
 import { drift, fixed, median, outcomeOf } from "./statistics.ts";
 import type { Verdict } from "./statistics.ts";
-import { getTools, run } from "./tools.ts";
+import { getTools } from "./tools.ts";
 import type { Tools } from "./tools.ts";
 
 const ROUNDS = 5;
@@ -90,10 +91,11 @@ async function measure(
 ): Promise<Sample> {
   const pid = stack.proxies[0]?.current.pid ?? 0;
   const [before, whole] = [await threadCpuSeconds(pid), await cpuSeconds(pid)];
-  const output = await run("taskset", [
+  const { stdout: output } = await runCommand([
+    "taskset",
     "-c",
     String(LOAD_CORE),
-    tools.h2load,
+    tools.h2load.path,
     "--h1",
     "-t1",
     `-c${CONNECTIONS}`,
@@ -101,7 +103,7 @@ async function measure(
     `-D${seconds}`,
     `--connect-to=${address}:${LOCAL_PORT}`,
     `http://${HOST}/r50`,
-  ], { env: { LD_LIBRARY_PATH: tools.libraryPath } });
+  ], { env: tools.h2load.env });
   const [after, wholeAfter] = [await threadCpuSeconds(pid), await cpuSeconds(pid)];
   const requests = Number(/status codes: (\d+) 2xx, 0 3xx, 0 4xx, 0 5xx/.exec(output)?.[1] ?? 0);
   if (requests === 0) throw new Error(`${workers} workers: unexpected answers:\n${output}`);

@@ -2,7 +2,6 @@
  * Runs h2spec against the HTTP/2 engine, in plaintext and over TLS, and ends with what it counted.
  * Not part of the gate: h2spec is built once, with the Go toolchain, into the user's cache.
  */
-import { locateOptionsFromEnv } from "../../shared/bus/server/locate.ts";
 import { systemClock } from "../../shared/lib/clock.ts";
 import { DEFAULT_LIMITS } from "../../shared/dataplane/request/limits.ts";
 import type { InboundConnection, RequestHandler } from "../../shared/dataplane/request/types.ts";
@@ -14,8 +13,8 @@ import { listenTls } from "../../shared/dataplane/serve/tls_server.ts";
 import { Deadlines } from "../../shared/dataplane/upstream/deadlines.ts";
 import { TcpStream } from "../../shared/dataplane/serve/tcp_stream.ts";
 import { selfSigned } from "../../shared/secrets/self_signed.ts";
+import { GO_PROGRAMS, goProgram } from "../programs/go.ts";
 
-const VERSION = "v2.2.1+incompatible";
 const HOSTNAME = "127.0.0.1";
 
 const deadlines = new Deadlines(systemClock);
@@ -85,25 +84,7 @@ async function listenSecure(): Promise<number> {
   return port;
 }
 
-/** The path of h2spec, built when it is not there. */
-async function locate(): Promise<string> {
-  const folder = `${locateOptionsFromEnv(Deno.env).cacheDir}/h2spec-${VERSION}`;
-  const path = `${folder}/h2spec`;
-  try {
-    if ((await Deno.stat(path)).isFile) return path;
-  } catch {
-    // Not there yet.
-  }
-  console.log(`building h2spec ${VERSION} with go (once)`);
-  const { success } = await new Deno.Command("go", {
-    args: ["install", "-trimpath", `github.com/summerwind/h2spec/cmd/h2spec@${VERSION}`],
-    env: { GOBIN: folder, CGO_ENABLED: "0" },
-  }).output();
-  if (!success) throw new Error(`h2spec ${VERSION} cannot be built: see what go said above`);
-  return path;
-}
-
-const h2spec = await locate();
+const h2spec = await goProgram(GO_PROGRAMS.h2spec, { env: Deno.env, onProgress: console.log });
 let failed = false;
 for (
   const [name, port, flags] of [
@@ -112,11 +93,11 @@ for (
   ] as const
 ) {
   const args = ["--strict", "--host", HOSTNAME, "--port", String(port), ...flags];
-  const output = await new Deno.Command(h2spec, { args, stderr: "inherit" }).output();
+  const output = await new Deno.Command(h2spec.path, { args, stderr: "inherit" }).output();
   const text = new TextDecoder().decode(output.stdout);
   const summary = /\d+ tests, .*/.exec(text)?.[0] ?? "no summary";
   if (!output.success) console.log(text);
-  console.log(`h2spec ${VERSION}, ${name}: ${summary}`);
+  console.log(`h2spec ${GO_PROGRAMS.h2spec.version}, ${name}: ${summary}`);
   failed ||= !output.success;
 }
 Deno.exit(failed ? 1 : 0);

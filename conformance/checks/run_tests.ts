@@ -3,6 +3,7 @@
  * one failed, or when none ran.
  */
 import { locateOptionsFromEnv, locateServer } from "../../shared/bus/server/locate.ts";
+import { runDenoTest } from "./count_tests.ts";
 
 const CONCURRENT_JOBS = "2";
 
@@ -17,32 +18,9 @@ if (!types.success) {
   Deno.exit(1);
 }
 
-const child = new Deno.Command(Deno.execPath(), {
-  args: [
-    "test",
-    "--no-check",
-    "--allow-all",
-    "--parallel",
-    "--trace-leaks",
-    "--doc",
-    ...Deno.args,
-  ],
-  env: { DENO_JOBS: CONCURRENT_JOBS, NO_COLOR: "1" },
-  stdout: "piped",
-}).spawn();
-
-let output = "";
-const decoder = new TextDecoder();
-for await (const chunk of child.stdout) {
-  await Deno.stdout.write(chunk);
-  output += decoder.decode(chunk, { stream: true });
-}
-const { success } = await child.status;
-const summaries = [...output.matchAll(/\| (\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed/g)];
-const [passed, failed] = summaries.reduce<[number, number]>(
-  ([ok, bad], [, a, b]) => [ok + Number(a), bad + Number(b)],
-  [0, 0],
+const { success, summary } = await runDenoTest(
+  ["--parallel", "--trace-leaks", "--doc", ...Deno.args],
+  { DENO_JOBS: CONCURRENT_JOBS },
 );
-const broken = !success && failed === 0 ? 1 : failed;
-console.log(`${passed} passed, ${broken} failed`);
-Deno.exit(success && passed > 0 ? 0 : 1);
+console.log(summary);
+Deno.exit(success ? 0 : 1);

@@ -1,6 +1,8 @@
 /** Builds the cluster's programs from pinned Go modules into the cache, once per version. */
 import type { ClusterPaths } from "./paths.ts";
+import { isFile } from "../../shared/lib/files.ts";
 import { runCommand } from "../../shared/lib/run_command.ts";
+import { requireGo } from "../programs/go.ts";
 import {
   COREDNS_VERSION,
   ECHO_BASIC_VERSION,
@@ -120,17 +122,4 @@ export async function ensureBinary(
   );
   await Deno.rename(unfinished, target);
   return target;
-}
-
-async function requireGo(): Promise<void> {
-  if ((await runCommand(["go", "version"], { mayFail: true })).success) return;
-  throw new Error("go is not on PATH: install Go 1.25 or newer; the cluster is built with it");
-}
-
-async function isFile(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isFile;
-  } catch {
-    return false;
-  }
 }

@@ -2,6 +2,7 @@
  * Takes the cluster down: processes, pods, mounts, namespaces, interfaces, rules, state. It works
  * from what it finds, so that a half-finished `up` is taken down as well; built programs stay.
  */
+import { entryExists } from "../../shared/lib/files.ts";
 import { POD_BRIDGE } from "./addresses.ts";
 import { COMPONENT_NAMES, componentCommand, type ComponentName } from "./components.ts";
 import { INTERFACES } from "./configuration.ts";
@@ -24,7 +25,7 @@ export interface DownOptions {
 
 /** Takes the cluster down; does nothing when there is none. */
 export async function clusterDown({ paths, onProgress }: DownOptions): Promise<void> {
-  if (!await exists(paths.state) && !await exists(paths.run)) {
+  if (!await entryExists(paths.state) && !await entryExists(paths.run)) {
     onProgress("there is no cluster");
     return;
   }
@@ -36,7 +37,9 @@ export async function clusterDown({ paths, onProgress }: DownOptions): Promise<v
   const unmounted = await unmountUnder([paths.run, paths.state]);
   if (unmounted > 0) onProgress(`unmounted ${unmounted} file systems`);
   for (const name of INTERFACES) {
-    if (await exists(`/sys/class/net/${name}`)) await runCommand(["ip", "link", "delete", name]);
+    if (await entryExists(`/sys/class/net/${name}`)) {
+      await runCommand(["ip", "link", "delete", name]);
+    }
   }
   const rules = await removeRules();
   if (rules > 0) onProgress(`removed ${rules} packet rules and chains`);
@@ -65,7 +68,7 @@ async function removePods(
   paths: ClusterPaths,
   onProgress: (line: string) => void,
 ): Promise<void> {
-  if (!await exists(`${paths.state}/containerd`)) return;
+  if (!await entryExists(`${paths.state}/containerd`)) return;
   const command = componentCommand("containerd", paths);
   if (await runningPid("containerd", { command, folders: paths }) === undefined) {
     await startComponent("containerd", paths);
@@ -163,21 +166,12 @@ async function removeMatching(
   folder: string,
   matches: (name: string) => boolean | Promise<boolean>,
 ): Promise<void> {
-  if (!await exists(folder)) return;
+  if (!await entryExists(folder)) return;
   for await (const { name } of Deno.readDir(folder)) {
     if (await matches(name)) await Deno.remove(`${folder}/${name}`, { recursive: true });
   }
 }
 
 async function remove(path: string): Promise<void> {
-  if (await exists(path)) await Deno.remove(path, { recursive: true });
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch {
-    return false;
-  }
+  if (await entryExists(path)) await Deno.remove(path, { recursive: true });
 }

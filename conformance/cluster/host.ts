@@ -1,4 +1,5 @@
 /** What the cluster needs of the machine: packages, interfaces, kernel settings. */
+import { entryExists } from "../../shared/lib/files.ts";
 import { NODE_BRIDGE, NODE_IP, SERVICE_CIDR } from "./addresses.ts";
 import type { ClusterPaths } from "./paths.ts";
 import { runCommand } from "../../shared/lib/run_command.ts";
@@ -17,7 +18,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
 export async function ensurePackages(onProgress: (line: string) => void): Promise<void> {
   const missing: string[] = [];
   for (const [program, name] of Object.entries(PROGRAMS)) {
-    if (!await exists(program)) missing.push(name);
+    if (!await entryExists(program)) missing.push(name);
   }
   if (missing.length === 0) return;
   onProgress(`installing ${missing.join(", ")}`);
@@ -49,13 +50,15 @@ export async function changeSettings(paths: ClusterPaths): Promise<void> {
   const file = `${paths.state}/settings.json`;
   const before: Record<string, string> = {};
   for (const setting of Object.keys(SETTINGS)) {
-    if (!await exists(setting)) await runCommand(["modprobe", "br_netfilter"], { mayFail: true });
+    if (!await entryExists(setting)) {
+      await runCommand(["modprobe", "br_netfilter"], { mayFail: true });
+    }
     before[setting] = (await Deno.readTextFile(setting)).trim();
   }
   for (const setting of CHANGED_BY_OTHERS) {
-    if (await exists(setting)) before[setting] = (await Deno.readTextFile(setting)).trim();
+    if (await entryExists(setting)) before[setting] = (await Deno.readTextFile(setting)).trim();
   }
-  if (!await exists(file)) await Deno.writeTextFile(file, JSON.stringify(before));
+  if (!await entryExists(file)) await Deno.writeTextFile(file, JSON.stringify(before));
   for (const [setting, value] of Object.entries(SETTINGS)) {
     if (before[setting] !== value) await Deno.writeTextFile(setting, value);
   }
@@ -79,20 +82,11 @@ export async function restoreSettings(paths: ClusterPaths): Promise<void> {
 /** Gives the node its own address, and Services a route from this machine. */
 export async function ensureNodeAddress(): Promise<void> {
   const ip = (...args: string[]) => runCommand(["ip", ...args]);
-  if (!await exists(`/sys/class/net/${NODE_BRIDGE}`)) {
+  if (!await entryExists(`/sys/class/net/${NODE_BRIDGE}`)) {
     await ip("link", "add", NODE_BRIDGE, "type", "bridge");
   }
   await ip("address", "replace", `${NODE_IP}/32`, "dev", NODE_BRIDGE);
   await ip("link", "set", NODE_BRIDGE, "up");
   // The packets are translated before they are sent; without a route they would not be made.
   await ip("route", "replace", SERVICE_CIDR, "dev", NODE_BRIDGE, "src", NODE_IP);
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -29,7 +29,7 @@ const FRESH = 5;
 /** Milliseconds that an answer may take: far more than any, on a machine that does other things. */
 const PATIENCE = 15_000;
 /** Requests under way; what is due beyond that is left out, and the rate that was reached told. */
-const MAX_RUNNING = 64;
+const MAX_RUNNING = 1_000;
 const TICK = 2;
 /** Of a whole report: one line of each kind is enough. */
 const SHOWN = 12;

@@ -3,20 +3,21 @@
  * The last line is `N passed, N failed`; without a gateway to test it is a failure that says why.
  *
  * `--restarts N`: how often the backend is restarted (20); `--pre-stop S`: seconds that its pods go on
- * after they were told to end (3). Other arguments go to `deno test`, such as `--filter <name>` or
- * the files to run.
+ * after they were told to end (3); `--filter TEXT`: tests whose name has it. Other arguments name
+ * what is run: `backends proxies`.
  */
 import { errorMessage } from "../../shared/lib/log.ts";
 import { systemClock } from "../../shared/lib/clock.ts";
 import { openAccess } from "../../controller/source/kubernetes/access.ts";
 import { KubeApi } from "../../controller/source/kubernetes/api.ts";
+import { runDenoTest } from "../checks/count_tests.ts";
 import { kubeconfigPath } from "./rig.ts";
 import { CONTROLLER, podsOf, PROXY } from "./system.ts";
 
 /** Milliseconds. */
 const REACHED = 5_000;
 const FOLDER = new URL(".", import.meta.url).pathname;
-/** What the tests change is shared: one after the other. */
+const SUFFIX = "_e2e.ts";
 const NEEDED = { [CONTROLLER]: 2, [PROXY]: 2 };
 
 /** Throws with a sentence that says what is missing. */
@@ -40,46 +41,50 @@ async function requireGateway(): Promise<void> {
   }
 }
 
-async function testFiles(): Promise<string[]> {
-  const files: string[] = [];
+/** The files of the tests with these names; without a name, all of them. */
+async function testFiles(names: readonly string[]): Promise<string[]> {
+  const all = new Map<string, string>();
   for await (const { name } of Deno.readDir(FOLDER)) {
-    if (name.endsWith("_e2e.ts")) files.push(`${FOLDER}${name}`);
+    if (name.endsWith(SUFFIX)) all.set(name.slice(0, -SUFFIX.length), `${FOLDER}${name}`);
   }
-  return files.sort();
+  const known = [...all.keys()].sort();
+  return (names.length > 0 ? names : known).map((name) => {
+    const file = all.get(name);
+    if (file === undefined) throw new Error(`there is no test ${name}; there are ${known}`);
+    return file;
+  });
 }
 
-/** The number after a flag, which is taken out of the arguments. */
-function take(args: string[], flag: string, otherwise: string): string {
+/** The value after a flag, taken out of the arguments with it; undefined without the flag. */
+function takeValue(args: string[], flag: string): string | undefined {
   const at = args.indexOf(flag);
-  const value = at < 0 ? otherwise : args.splice(at, 2)[1] ?? "";
+  return at < 0 ? undefined : args.splice(at, 2)[1] ?? "";
+}
+
+function takeNumber(args: string[], flag: string, otherwise: string): string {
+  const value = takeValue(args, flag) ?? otherwise;
   if (!/^\d+$/.test(value)) throw new Error(`${flag}: a number is missing`);
   return value;
 }
 
 async function run(args: string[]): Promise<boolean> {
-  const restarts = take(args, "--restarts", "20");
-  const preStop = take(args, "--pre-stop", "3");
-  const files = args.some((arg) => arg.endsWith(".ts")) ? [] : await testFiles();
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", "--no-check", "--allow-all", ...args, ...files],
-    env: { NO_COLOR: "1", LGW_E2E_RESTARTS: restarts, LGW_E2E_PRE_STOP: preStop },
-    stdout: "piped",
-  }).spawn();
-  let output = "";
-  const decoder = new TextDecoder();
-  for await (const chunk of child.stdout) {
-    await Deno.stdout.write(chunk);
-    output += decoder.decode(chunk, { stream: true });
-  }
-  const { success } = await child.status;
-  const [, passed = "0", failed = "0"] =
-    /\| (\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed/.exec(output) ?? [];
-  console.log(`${passed} passed, ${!success && failed === "0" ? 1 : failed} failed`);
-  return success && passed !== "0";
+  const restarts = takeNumber(args, "--restarts", "20");
+  const preStop = takeNumber(args, "--pre-stop", "3");
+  const filter = takeValue(args, "--filter");
+  const files = await testFiles(args);
+  await requireGateway();
+  const { success, summary } = await runDenoTest([
+    ...filter === undefined ? [] : ["--filter", filter],
+    ...files,
+  ], {
+    LGW_E2E_RESTARTS: restarts,
+    LGW_E2E_PRE_STOP: preStop,
+  });
+  console.log(summary);
+  return success;
 }
 
 try {
-  await requireGateway();
   Deno.exit(await run([...Deno.args]) ? 0 : 1);
 } catch (error) {
   console.log(errorMessage(error));

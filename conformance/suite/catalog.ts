@@ -56,11 +56,6 @@ export function levelOf(
   return test.features.every((name) => known.includes(name)) ? "extended" : undefined;
 }
 
-/** The tests that run when these features are supported. */
-export function testsFor(catalog: Catalog, features: readonly string[]): CatalogTest[] {
-  return catalog.tests.filter((test) => test.features.every((name) => features.includes(name)));
-}
-
 function record(value: unknown, path: string): Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new ParseError(path, "an object");

@@ -1,5 +1,6 @@
 /** Compiles the official suite into the cache, once per content of the Go files here. */
 import { GO_TOOLCHAIN } from "../cluster/versions.ts";
+import { isFile } from "../../shared/lib/files.ts";
 import { runCommand } from "../../shared/lib/run_command.ts";
 import { type Catalog, parseCatalog } from "./catalog.ts";
 
@@ -58,12 +59,4 @@ async function digestOf(folder: string): Promise<string> {
   const bytes = new TextEncoder().encode([GO_TOOLCHAIN, ...texts].join("\0"));
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return [...digest.subarray(0, 6)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-async function isFile(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isFile;
-  } catch {
-    return false;
-  }
 }

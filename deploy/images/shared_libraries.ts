@@ -1,4 +1,5 @@
 /** The shared libraries of a program, for an image that holds nothing else. */
+import { exists } from "../../shared/lib/files.ts";
 import { runCommand } from "../../shared/lib/run_command.ts";
 
 export interface SharedLibrary {
@@ -29,13 +30,4 @@ export async function sharedLibraries(program: string): Promise<SharedLibrary[]>
 /** The paths in what `ldd` prints. */
 export function parseLdd(text: string): string[] {
   return text.split("\n").flatMap((line) => /(?:=> )?(\/\S+) \(0x/.exec(line)?.[1] ?? []);
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -64,12 +64,6 @@ export class UdpLane {
     this.#receiving = this.#receive();
   }
 
-  /** The bound port. */
-  get boundPort(): number {
-    const { addr } = this.#socket;
-    return addr.transport === "udp" ? addr.port : 0;
-  }
-
   get flows(): number {
     return this.#flows.size;
   }
