@@ -1,9 +1,8 @@
 /** A controller process: objects in, signed snapshots on the bus out, statuses where they belong. */
 import process from "node:process";
-import { readBootstrap } from "../shared/lib/bootstrap.ts";
-import { readBootstrapFile } from "../shared/lib/bootstrap_file.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
+import { readStart, toldToEnd } from "../shared/lib/process_start.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
 import { type ControllerConfig, parseControllerConfig } from "./config.ts";
 import { runStandalone } from "./run_standalone.ts";
@@ -26,26 +25,6 @@ function variables(names: readonly string[]): Record<string, string> {
   }));
 }
 
-interface Start {
-  config: ControllerConfig;
-  /** Resolves when whoever started this is gone. */
-  parentGone: Promise<void>;
-}
-
-/** From a file (`--bootstrap <path>`), or from the parent process through standard input. */
-async function start(args: readonly string[]): Promise<Start> {
-  const [flag, path] = args;
-  if (flag === "--bootstrap" && path !== undefined) {
-    const readers = { file: Deno.readTextFileSync, env: (name: string) => Deno.env.get(name) };
-    const config = parseControllerConfig(readBootstrapFile(path, readers));
-    readNoEnvironment(config.kubernetes?.access.kind === "pod" ? variables(CLUSTER_VARIABLES) : {});
-    return { config, parentGone: new Promise(() => {}) };
-  }
-  readNoEnvironment({});
-  const { value, parentGone } = await readBootstrap(Deno.stdin.readable);
-  return { config: parseControllerConfig(value), parentGone };
-}
-
 async function run(
   config: ControllerConfig,
   options: { ended: Promise<unknown>; log: Logger },
@@ -58,23 +37,21 @@ async function run(
 }
 
 if (import.meta.main) {
-  const { config, parentGone } = await start(Deno.args);
+  const start = await readStart(Deno.args);
+  const config = parseControllerConfig(start.value);
+  readNoEnvironment(config.kubernetes?.access.kind === "pod" ? variables(CLUSTER_VARIABLES) : {});
   const log = createLogger({ component: "controller", level: config.logLevel });
   surviveUncaught(log);
-  const signalled = new Promise<void>((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) {
-      Deno.addSignalListener(signal, () => resolve());
-    }
-  });
+  const ended = toldToEnd(start);
   try {
     if (!config.settings.enabled) {
       // Everything else stays as it is: what is published goes on being served.
       log.info("disabled", { setting: "k8sGatewayApi.enabled" });
       console.log(JSON.stringify({ disabled: true }));
-      await Promise.race([parentGone, signalled]);
+      await ended;
       Deno.exit(0);
     }
-    await run(config, { ended: Promise.race([parentGone, signalled]), log });
+    await run(config, { ended, log });
     Deno.exit(0);
   } catch (error) {
     // The guard above would keep a process that never started.

@@ -7,12 +7,11 @@ import type { DataPlaneHost } from "../shared/dataplane/host.ts";
 import { AccessLog } from "../shared/dataplane/observe/access_log.ts";
 import { WorkerFleet } from "../shared/dataplane/workers/worker_fleet.ts";
 import { requestTracer } from "../shared/dataplane/observe/tracer.ts";
-import { readBootstrap } from "../shared/lib/bootstrap.ts";
-import { readBootstrapFile } from "../shared/lib/bootstrap_file.ts";
 import { systemClock } from "../shared/lib/clock.ts";
 import { CollectAfterShrinking } from "../shared/lib/collect_garbage.ts";
 import { createLogger, errorMessage } from "../shared/lib/log.ts";
 import type { Logger } from "../shared/lib/log.ts";
+import { readStart, toldToEnd } from "../shared/lib/process_start.ts";
 import { surviveUncaught } from "../shared/lib/survive.ts";
 import { SNAPSHOT_FEATURES } from "../shared/snapshot/features.ts";
 import { serveProxyAdmin, serveProxyHealth } from "./admin.ts";
@@ -120,35 +119,17 @@ function standardOutput() {
   };
 }
 
-/** From a file (`--bootstrap <path>`), or from the parent process through standard input. */
-async function start(
-  args: readonly string[],
-): Promise<{ config: ProxyConfig; parentGone: Promise<void> }> {
-  const [flag, path] = args;
-  if (flag === "--bootstrap" && path !== undefined) {
-    const readers = { file: Deno.readTextFileSync, env: (name: string) => Deno.env.get(name) };
-    const config = parseProxyConfig(readBootstrapFile(path, readers));
-    return { config, parentGone: new Promise(() => {}) };
-  }
-  const { value, parentGone } = await readBootstrap(Deno.stdin.readable);
-  return { config: parseProxyConfig(value), parentGone };
-}
-
 if (import.meta.main) {
-  const { config, parentGone } = await start(Deno.args);
+  const start = await readStart(Deno.args);
+  const config = parseProxyConfig(start.value);
   const log = createLogger({
     component: COMPONENT,
     level: config.logLevel,
     fields: { proxy: config.name },
   });
   surviveUncaught(log);
-  const signalled = new Promise<void>((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) {
-      Deno.addSignalListener(signal, () => resolve());
-    }
-  });
   try {
-    await runProxy(config, { ended: Promise.race([parentGone, signalled]), log });
+    await runProxy(config, { ended: toldToEnd(start), log });
     Deno.exit(0);
   } catch (error) {
     // The guard above would keep a process that never started.

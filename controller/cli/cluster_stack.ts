@@ -3,11 +3,12 @@ import { Buffer } from "node:buffer";
 import { asRecord } from "../source/decode/decoder.ts";
 import type { StackFile } from "../../shared/bus/stack_file.ts";
 import {
-  findKubectl,
+  findKubectlProgram,
   type ForwardedPort,
   forwardPort,
   type Kubectl,
   type KubectlEnvironment,
+  kubectlOf,
 } from "../../shared/lib/kubectl.ts";
 
 const NAMESPACE = "light-k8s-gateway";
@@ -22,10 +23,11 @@ export async function withClusterStack<T>(
   env: KubectlEnvironment,
   use: (stack: StackFile) => Promise<T>,
 ): Promise<T> {
-  const kubectl = await findKubectl(env);
+  const program = await findKubectlProgram(env);
+  const kubectl = kubectlOf(program);
   const open: ForwardedPort[] = [];
   const forward = async (pod: string, port: number) => {
-    const forwarded = await forwardPort(env, { namespace: NAMESPACE, pod, port });
+    const forwarded = await forwardPort(program, { namespace: NAMESPACE, pod, port });
     open.push(forwarded);
     return forwarded.port;
   };

@@ -2,30 +2,23 @@
  * Keeps Services and EndpointSlices as the Gateways want them: what is there comes by watches, what
  * should be there is a pure function, and the difference is written, a few objects at a time.
  */
-import type { Clock } from "../../shared/lib/clock.ts";
 import { errorMessage, type Logger } from "../../shared/lib/log.ts";
 import type { GatewayInfrastructure } from "../model/infrastructure.ts";
-import { type KubeApi, KubeApiError, MERGE_PATCH, type Verb } from "../source/kubernetes/api.ts";
-import { collectionPath, objectPath, type Resource } from "../source/kubernetes/resource.ts";
+import { KubeApiError, MERGE_PATCH, type Verb } from "../source/kubernetes/api.ts";
+import { collectionPath, objectPath } from "../source/kubernetes/resource.ts";
 import { type StatusAddress } from "../status/gateway.ts";
 import { desiredInfrastructure } from "./desired.ts";
 import { diffInfrastructure, type ObjectName } from "./diff.ts";
 import type { FleetPod } from "./endpoint_slices.ts";
 import { type ExistingObject, existingObject } from "./existing.ts";
 import type { Binds } from "./fleet_ports.ts";
-import { OwnObjects } from "./own_objects.ts";
+import { OwnObjects, type OwnObjectsOptions } from "./own_objects.ts";
 import { CONTROLLER_LABEL, controllerLabel } from "./ownership.ts";
+import { RESOURCES } from "./resources.ts";
 import { bindsOfServices, gatewayAddresses } from "./read_back.ts";
 import { WriteRetries } from "./write_retries.ts";
 
-export interface InfrastructureOptions {
-  api: Pick<KubeApi, "request" | "open">;
-  controllerName: string;
-  /** Namespaces to look at; empty = the whole cluster. */
-  namespaces: readonly string[];
-  clock: Clock;
-  random: () => number;
-  log: Logger;
+export interface InfrastructureOptions extends OwnObjectsOptions {
   /** Names us in managedFields. */
   fieldManager: string;
   /** What Gateways should say of their addresses or obstacles may be different. */
@@ -40,11 +33,6 @@ export interface InfrastructureOptions {
 const RECHECK = 10_000;
 /** Writes in flight at once. */
 const CONCURRENCY = 8;
-
-export const RESOURCES: Record<ObjectName["kind"], Resource> = {
-  Service: { group: "", version: "v1", plural: "services" },
-  EndpointSlice: { group: "discovery.k8s.io", version: "v1", plural: "endpointslices" },
-};
 
 interface Write {
   name: ObjectName;

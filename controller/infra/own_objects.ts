@@ -8,11 +8,12 @@ import { CollectionWatch } from "../source/kubernetes/watch.ts";
 import type { ObjectName } from "./diff.ts";
 import { type ExistingObject, existingObject } from "./existing.ts";
 import { CONTROLLER_LABEL, controllerLabel } from "./ownership.ts";
+import { KINDS, RESOURCES } from "./resources.ts";
 
 export interface OwnObjectsOptions {
   api: Pick<KubeApi, "request" | "open">;
   controllerName: string;
-  /** Empty = all. */
+  /** Namespaces to look at; empty = the whole cluster. */
   namespaces: readonly string[];
   clock: Clock;
   random: () => number;
@@ -24,11 +25,6 @@ interface Entry {
   object: ExistingObject;
   resourceVersion: string;
 }
-
-const KINDS: readonly [ObjectName["kind"], Resource][] = [
-  ["Service", { group: "", version: "v1", plural: "services" }],
-  ["EndpointSlice", { group: "discovery.k8s.io", version: "v1", plural: "endpointslices" }],
-];
 
 export class OwnObjects {
   readonly #options: OwnObjectsOptions;
@@ -44,8 +40,8 @@ export class OwnObjects {
     const { namespaces } = this.#options;
     const places = namespaces.length === 0 ? [undefined] : namespaces;
     await Promise.all(
-      KINDS.flatMap(([kind, resource]) =>
-        places.map((namespace) => this.#follow(kind, { resource, namespace }))
+      KINDS.flatMap((kind) =>
+        places.map((namespace) => this.#follow(kind, { resource: RESOURCES[kind], namespace }))
       ),
     );
   }

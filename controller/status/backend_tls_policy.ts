@@ -1,7 +1,7 @@
 /** Desired status of a BackendTLSPolicy: one entry per Gateway of ours that uses it. */
 import type { PolicyDecision } from "../attach/backend_tls.ts";
 import { GATEWAY_GROUP, type ParentRef } from "../model/objects.ts";
-import { conditionOf, type DesiredCondition } from "./conditions.ts";
+import { acceptedCondition, type DesiredCondition, resolvedRefsCondition } from "./conditions.ts";
 
 /** Entries that a policy's status may have, those of other controllers included. */
 export const MAX_ANCESTORS = 16;
@@ -29,20 +29,10 @@ export function backendTlsPolicyStatus(
   { policy, accepted, resolvedRefs }: PolicyDecision,
   { controllerName, scopes }: PolicyStatusContext,
 ): BackendTlsPolicyStatus | undefined {
-  const generation = policy.meta.generation;
+  const { generation } = policy.meta;
   const conditions = [
-    conditionOf(accepted, {
-      type: "Accepted",
-      reason: "Accepted",
-      message: "accepted",
-      generation,
-    }),
-    conditionOf(resolvedRefs, {
-      type: "ResolvedRefs",
-      reason: "ResolvedRefs",
-      message: "all references are resolved",
-      generation,
-    }),
+    acceptedCondition(accepted, { generation }),
+    resolvedRefsCondition(resolvedRefs, { generation }),
   ];
   const ancestors = [...scopes].sort().slice(0, MAX_ANCESTORS).map((scope) => {
     const [, namespace = "", name = ""] = scope.split("/");

@@ -44,6 +44,32 @@ export function conditionOf(outcome: Outcome<string>, positive: Positive): Desir
     };
 }
 
+/** The `Accepted` condition of a route or a policy. */
+export function acceptedCondition(
+  outcome: Outcome<string>,
+  { generation }: Pick<Positive, "generation">,
+): DesiredCondition {
+  return conditionOf(outcome, {
+    type: "Accepted",
+    reason: "Accepted",
+    message: "accepted",
+    generation,
+  });
+}
+
+/** The `ResolvedRefs` condition of a route or a policy. */
+export function resolvedRefsCondition(
+  outcome: Outcome<string>,
+  { generation }: Pick<Positive, "generation">,
+): DesiredCondition {
+  return conditionOf(outcome, {
+    type: "ResolvedRefs",
+    reason: "ResolvedRefs",
+    message: "all references are resolved",
+    generation,
+  });
+}
+
 /** The API server refuses messages above 32 KiB. */
 function shortened(message: string): string {
   return message.length <= 4096 ? message : `${message.slice(0, 4095)}…`;

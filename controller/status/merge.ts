@@ -142,65 +142,76 @@ function mergeListeners(
   });
 }
 
-/** As with parents; and a full list takes no more (PolicyStatus.ancestors). */
+/** RouteStatus.parents takes no more: a patch with another one would be refused as a whole. */
+const MAX_PARENTS = 32;
+
+interface EntryRules<Stored, Desired> {
+  controllerName: string;
+  /** Both are about the same object. */
+  same: (desired: Desired, stored: Stored) => boolean;
+  write: (desired: Desired, known: Stored | undefined) => Stored;
+  /** Entries that the list may have, those of others included. */
+  most: number;
+}
+
+/**
+ * A list that several controllers write to: entries of ours that nothing wants any more go, others
+ * keep their place, and a full list takes no more.
+ */
+function mergeEntries<Stored extends { controllerName: string }, Desired>(
+  previous: readonly Stored[],
+  desired: readonly Desired[],
+  { controllerName, same, write, most }: EntryRules<Stored, Desired>,
+): Stored[] {
+  const wanted = [...desired];
+  const merged: Stored[] = [];
+  for (const entry of previous) {
+    if (entry.controllerName !== controllerName) {
+      merged.push(entry);
+      continue;
+    }
+    const index = wanted.findIndex((candidate) => same(candidate, entry));
+    const [found] = index < 0 ? [] : wanted.splice(index, 1);
+    if (found !== undefined) merged.push(write(found, entry));
+  }
+  for (const entry of wanted) {
+    if (merged.length < most) merged.push(write(entry, undefined));
+  }
+  return merged;
+}
+
 function mergeAncestors(
   previous: readonly StoredAncestor[],
   desired: readonly PolicyAncestorStatus[],
   options: MergeOptions,
 ): StoredAncestor[] {
-  const wanted = [...desired];
-  const merged: StoredAncestor[] = [];
-  const write = (ancestor: PolicyAncestorStatus, known: StoredAncestor | undefined) =>
-    merged.push({
+  return mergeEntries(previous, desired, {
+    controllerName: options.controllerName,
+    same: (ancestor, entry) => sameJson(ancestor.ancestorRef, entry.ancestorRef),
+    write: (ancestor, known): StoredAncestor => ({
       ...known,
       ...ancestor,
       conditions: mergeConditions(known?.conditions, ancestor.conditions, options),
-    });
-  for (const entry of previous) {
-    if (entry.controllerName !== options.controllerName) {
-      merged.push(entry);
-      continue;
-    }
-    const index = wanted.findIndex(({ ancestorRef }) => sameJson(ancestorRef, entry.ancestorRef));
-    const [ancestor] = index < 0 ? [] : wanted.splice(index, 1);
-    if (ancestor !== undefined) write(ancestor, entry);
-  }
-  for (const ancestor of wanted) {
-    if (merged.length < MAX_ANCESTORS) write(ancestor, undefined);
-  }
-  return merged;
+    }),
+    most: MAX_ANCESTORS,
+  });
 }
 
-/** RouteStatus.parents takes no more: a patch with another one would be refused as a whole. */
-const MAX_PARENTS = 32;
-
-/** Entries of ours that nothing wants any more go; others keep their place. */
 function mergeParents(
   previous: readonly StoredParent[],
-  desired: RouteStatus,
+  { parents }: RouteStatus,
   options: MergeOptions,
 ): StoredParent[] {
-  const wanted = [...desired.parents];
-  const merged: StoredParent[] = [];
-  const write = (parent: RouteParentStatus, known: StoredParent | undefined) =>
-    merged.push({
+  return mergeEntries(previous, parents, {
+    controllerName: options.controllerName,
+    same: (parent, entry) => sameJson(parent.parentRef, entry.parentRef),
+    write: (parent, known): StoredParent => ({
       ...known,
       ...parent,
       conditions: mergeConditions(known?.conditions, parent.conditions, options),
-    });
-  for (const entry of previous) {
-    if (entry.controllerName !== options.controllerName) {
-      merged.push(entry);
-      continue;
-    }
-    const index = wanted.findIndex(({ parentRef }) => sameJson(parentRef, entry.parentRef));
-    const [parent] = index < 0 ? [] : wanted.splice(index, 1);
-    if (parent !== undefined) write(parent, entry);
-  }
-  for (const parent of wanted) {
-    if (merged.length < MAX_PARENTS) write(parent, undefined);
-  }
-  return merged;
+    }),
+    most: MAX_PARENTS,
+  });
 }
 
 /** Ours, and only there while they are true; any other type that we do not set is somebody's. */

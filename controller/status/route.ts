@@ -1,7 +1,7 @@
 /** Desired status of a route: one entry per parentRef that names a Gateway of ours. */
 import type { RouteDecision, RuleDecision } from "../attach/routes.ts";
 import type { ParentRef, Route } from "../model/objects.ts";
-import { conditionOf, type DesiredCondition } from "./conditions.ts";
+import { acceptedCondition, type DesiredCondition, resolvedRefsCondition } from "./conditions.ts";
 
 export interface RouteParentStatus {
   /** As declared, defaults included: it is compared by deep equality. */
@@ -20,7 +20,7 @@ export function routeStatus(
   { route, parents, rules, resolvedRefs }: RouteDecision,
   controllerName: string,
 ): RouteStatus {
-  const generation = route.meta.generation;
+  const { generation } = route.meta;
   const partial = partiallyInvalid(rules, generation);
   return {
     kind: route.kind,
@@ -28,19 +28,9 @@ export function routeStatus(
       parentRef: { ...parentRef },
       controllerName,
       conditions: [
-        conditionOf(accepted, {
-          type: "Accepted",
-          reason: "Accepted",
-          message: "accepted",
-          generation,
-        }),
+        acceptedCondition(accepted, { generation }),
         // Set even when the route is not accepted: references are judged on their own.
-        conditionOf(resolvedRefs, {
-          type: "ResolvedRefs",
-          reason: "ResolvedRefs",
-          message: "all references are resolved",
-          generation,
-        }),
+        resolvedRefsCondition(resolvedRefs, { generation }),
         // Not set on a route that is not accepted.
         ...(accepted.ok ? partial : []),
       ],

@@ -1,9 +1,4 @@
-/** Folders and the files below them. */
-
-/** Makes a folder and those above it. */
-export async function ensureDir(path: string): Promise<void> {
-  await Deno.mkdir(path, { recursive: true });
-}
+/** The files below a folder. */
 
 /** Files at or below `path`, relative to `root`; links are followed by whoever reads them. */
 export async function* walkFiles(root: string, path: string): AsyncGenerator<string> {

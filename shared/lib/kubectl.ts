@@ -19,7 +19,11 @@ export interface KubectlEnvironment {
  * cluster came with. Throws when there is none.
  */
 export async function findKubectl(env: KubectlEnvironment): Promise<Kubectl> {
-  const program = await findProgram(env);
+  return kubectlOf(await findKubectlProgram(env));
+}
+
+/** kubectl at a path. */
+export function kubectlOf(program: string): Kubectl {
   return async (args, options) => (await runCommand([program, ...args], options)).stdout;
 }
 
@@ -28,10 +32,10 @@ const FORWARD = 15_000;
 
 /** `kubectl port-forward` to a port of a pod, its loopback included. */
 export async function forwardPort(
-  env: KubectlEnvironment,
+  program: string,
   { namespace, pod, port }: { namespace: string; pod: string; port: number },
 ): Promise<ForwardedPort> {
-  const child = new Deno.Command(await findProgram(env), {
+  const child = new Deno.Command(program, {
     args: ["port-forward", "-n", namespace, "--address", "127.0.0.1", `pod/${pod}`, `:${port}`],
     stdin: "null",
     stdout: "piped",
@@ -72,7 +76,8 @@ export async function forwardPort(
   }
 }
 
-async function findProgram(env: KubectlEnvironment): Promise<string> {
+/** The path, or the name on the PATH, of what {@linkcode findKubectl} finds. */
+export async function findKubectlProgram(env: KubectlEnvironment): Promise<string> {
   const cache = env.get("XDG_CACHE_HOME") ?? `${env.get("HOME") ?? ""}/.cache`;
   const named = env.get("KUBECTL");
   const candidates = [
