@@ -1,10 +1,8 @@
 /** A controller in, or beside, a cluster: objects and statuses are the API server's. */
 import { systemClock } from "../shared/lib/clock.ts";
 import { CollectAfterShrinking } from "../shared/lib/collect_garbage.ts";
-import { type AdminServer, jsonResponse } from "../shared/lib/admin_server.ts";
-import { serveHealth } from "../shared/lib/health_server.ts";
 import type { Logger } from "../shared/lib/log.ts";
-import { serveControllerAdmin } from "./admin.ts";
+import { serveControllerAdmin, serveControllerHealth } from "./admin.ts";
 import type { ControllerConfig, KubernetesConfig } from "./config.ts";
 import { FleetFollower } from "./fleet_follower.ts";
 import { fleetView } from "./fleet_view.ts";
@@ -166,25 +164,14 @@ async function runTerm(
   });
   acks.onChange(() => loop.onFleetChanged());
   let warm = false;
+  const sources = { metrics, ready: () => warm, waitingFor: () => source.waitingFor };
   const admin = serveControllerAdmin({
+    ...sources,
     port: config.adminPort,
     loop,
-    metrics,
-    ready: () => warm,
     onLogLevel: (level) => log.setLevel(level),
   });
-  const probes: AdminServer | undefined = health && serveHealth({
-    ...health,
-    routes: {
-      "/healthz": () => new Response("ok\n"),
-      "/readyz": () =>
-        warm ? new Response("ok\n") : jsonResponse({ waitingFor: source.waitingFor }, 503),
-      "/metrics": async () => {
-        const { contentType, text } = await metrics.expose();
-        return new Response(text, { headers: { "content-type": contentType } });
-      },
-    },
-  });
+  const probes = health && serveControllerHealth(health, sources);
   console.log(JSON.stringify({ adminPort: admin.port }));
   log.info("started", { adminPort: admin.port, server: access.server });
   const fleet = new FleetFollower({ api, bus, acks, kubernetes, clock, random, infrastructure });

@@ -111,6 +111,7 @@ export async function runStandalone(
     port: config.adminPort,
     loop,
     metrics,
+    ready: () => loop.report().leading,
     onLogLevel: (level) => log.setLevel(level),
   });
   // Proxies can start while the files are read.

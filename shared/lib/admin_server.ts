@@ -46,26 +46,34 @@ export function serveAdmin(options: AdminServerOptions): AdminServer {
     if (host !== null && !LOOPBACK.test(host)) {
       return new Response("ask by a loopback address\n", { status: 403 });
     }
-    const { pathname } = new URL(request.url);
-    const read = own(routes, pathname);
-    const change = own(changes, pathname);
-    if (read === undefined && change === undefined) {
-      const paths = [...Object.keys(routes), ...Object.keys(changes).map((path) => `PUT ${path}`)];
-      return new Response(`${paths.sort().join("\n")}\n`, { status: 404 });
-    }
-    const { method } = request;
-    const route = method === "PUT"
-      ? change
-      : method === "GET" || method === "HEAD"
-      ? read
-      : undefined;
-    if (route === undefined) {
-      const allow = [...read ? ["GET", "HEAD"] : [], ...change ? ["PUT"] : []].join(", ");
-      return new Response(`only ${allow}\n`, { status: 405, headers: { allow } });
-    }
-    return route(request);
+    return answer(request, { routes, changes });
   });
   return { port: server.addr.port, close: () => server.shutdown() };
+}
+
+/** The answer of the path's route; otherwise 404 with what there is, or 405 with what is allowed. */
+export function answer(
+  request: Request,
+  { routes, changes = {} }: Pick<AdminServerOptions, "routes" | "changes">,
+): Response | Promise<Response> {
+  const { pathname } = new URL(request.url);
+  const read = own(routes, pathname);
+  const change = own(changes, pathname);
+  if (read === undefined && change === undefined) {
+    const paths = [...Object.keys(routes), ...Object.keys(changes).map((path) => `PUT ${path}`)];
+    return new Response(`${paths.sort().join("\n")}\n`, { status: 404 });
+  }
+  const { method } = request;
+  const route = method === "PUT"
+    ? change
+    : method === "GET" || method === "HEAD"
+    ? read
+    : undefined;
+  if (route === undefined) {
+    const allow = [...read ? ["GET", "HEAD"] : [], ...change ? ["PUT"] : []].join(", ");
+    return new Response(`only ${allow}\n`, { status: 405, headers: { allow } });
+  }
+  return route(request);
 }
 
 function own<V>(record: Readonly<Record<string, V>>, key: string): V | undefined {

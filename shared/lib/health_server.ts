@@ -2,7 +2,7 @@
  * What a kubelet and a metrics collector ask, on the pod's address: liveness, readiness and
  * metrics. Nothing that changes anything or shows configuration; that is on the admin endpoint.
  */
-import type { AdminRoute, AdminServer } from "./admin_server.ts";
+import { type AdminRoute, type AdminServer, answer } from "./admin_server.ts";
 import { parseInteger, parseObject, parseString } from "./parse.ts";
 
 export interface HealthServerOptions {
@@ -14,23 +14,12 @@ export interface HealthServerOptions {
 
 /** Binds and serves. Throws when the port is taken. */
 export function serveHealth({ hostname, port, routes }: HealthServerOptions): AdminServer {
-  const known: Readonly<Record<string, AdminRoute>> = routes;
   const server = Deno.serve({
     hostname,
     port,
     onListen: () => {},
     onError: () => new Response("internal error\n", { status: 500 }),
-  }, (request) => {
-    const { pathname } = new URL(request.url);
-    const route = Object.hasOwn(known, pathname) ? known[pathname] : undefined;
-    if (route === undefined) {
-      return new Response(`${Object.keys(known).join("\n")}\n`, { status: 404 });
-    }
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      return new Response("only GET, HEAD\n", { status: 405, headers: { allow: "GET, HEAD" } });
-    }
-    return route(request);
-  });
+  }, (request) => answer(request, { routes }));
   return { port: server.addr.port, close: () => server.shutdown() };
 }
 

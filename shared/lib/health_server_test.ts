@@ -22,7 +22,7 @@ Deno.test("serveHealth() answers probes and metrics, and nothing else", async ()
     ready = true;
     assertEquals((await ask("/readyz"))[0], 200);
     assertEquals(await ask("/metrics"), [200, "m 1\n"]);
-    assertEquals(await ask("/status"), [404, "/healthz\n/readyz\n/metrics\n"]);
+    assertEquals(await ask("/status"), [404, "/healthz\n/metrics\n/readyz\n"]);
     assertEquals((await ask("/toString"))[0], 404);
     assertEquals((await ask("/healthz", "POST"))[0], 405);
   } finally {
