@@ -6,6 +6,7 @@ import { Command } from "commander";
 import { errorMessage } from "../../shared/lib/log.ts";
 import { Buffer } from "node:buffer";
 import { busConfig, generateKeys, nkeyOfSeed, secretManifests } from "./keys.ts";
+import { parseController } from "../../shared/config/settings.ts";
 import { findKubectl, type Kubectl } from "../../shared/lib/kubectl.ts";
 
 const NAMESPACE = "light-k8s-gateway";
@@ -48,6 +49,11 @@ async function deploy({ overlay, timeout }: DeployOptions, tell: (line: string) 
       throw new Error(`${errorMessage(error)}\n${await whatHappened(kubectl)}`);
     }
   }
+  const namespaces = await watchedNamespaces(kubectl);
+  if (namespaces.length > 0) {
+    // Who may not read classes writes no status of theirs.
+    return tell(`ready, for Gateways in ${namespaces.join(", ")}`);
+  }
   tell("waiting for the GatewayClass");
   await kubectl([
     "wait",
@@ -66,6 +72,14 @@ async function requireGatewayApi(kubectl: Kubectl): Promise<void> {
   throw new Error(
     "the cluster has no Gateway API; install its CRDs (v1.7.0, standard or experimental) first",
   );
+}
+
+/** The namespaces that the deployed controller is limited to; none = the whole cluster. */
+async function watchedNamespaces(kubectl: Kubectl): Promise<string[]> {
+  const path = "jsonpath={.data.settings\\.json}";
+  const text = await kubectl(["get", "configmap", "-n", NAMESPACE, "controller", "-o", path]);
+  const { watchNamespaces } = parseController(JSON.parse(text));
+  return [...watchNamespaces];
 }
 
 async function ensureKeys(kubectl: Kubectl, tell: (line: string) => void): Promise<void> {
@@ -125,7 +139,7 @@ async function whatHappened(kubectl: Kubectl): Promise<string> {
   return `${pods}\n${events.split("\n").slice(-10).join("\n")}`;
 }
 
-async function remove(tell: (line: string) => void): Promise<void> {
+async function remove(overlay: string, tell: (line: string) => void): Promise<void> {
   const kubectl = await findKubectl(Deno.env);
   // The class first: the controller takes its Services away while it still can. Without one there
   // is nobody to wait for.
@@ -134,7 +148,9 @@ async function remove(tell: (line: string) => void): Promise<void> {
   const own = ["service", "--all-namespaces", `--selector=${OWN_OBJECTS}`];
   await kubectl(["wait", ...own, "--for=delete", "--timeout=30s"], { mayFail: true });
   tell("removing");
-  await kubectl(["delete", "-k", `${MANIFESTS}/base`, "--ignore-not-found"]);
+  for (const folder of new Set([overlay, "base"])) {
+    await kubectl(["delete", "-k", `${MANIFESTS}/${folder}`, "--ignore-not-found"]);
+  }
 }
 
 if (import.meta.main) {
@@ -146,7 +162,7 @@ if (import.meta.main) {
   program.parse(Deno.args, { from: "user" });
   const options = program.opts<DeployOptions & { remove?: boolean }>();
   try {
-    if (options.remove) await remove(console.error);
+    if (options.remove) await remove(options.overlay, console.error);
     else await deploy(options, console.error);
   } catch (error) {
     console.error(errorMessage(error));

@@ -9,6 +9,8 @@ export interface AccessEntry {
   path: string;
   protocol: string;
   status: number;
+  /** Of calls (gRPC), which have their own status besides. */
+  grpc_status?: number;
   /** `ok`, or why the request failed. */
   reason: string;
   duration_ms: number;

@@ -61,27 +61,31 @@ export class ProxyMetrics {
       labelNames: [
         "gateway",
         "listener",
+        "route_kind",
         "route_namespace",
         "route_name",
         "route_rule",
         "backend",
         "code",
         "code_class",
+        "grpc_status",
       ],
       registers,
       collect() {
         this.reset();
         for (const series of stats.series()) {
-          const { labels, code } = series;
+          const { labels, code, grpcStatus } = series;
           this.inc({
             gateway: labels.gateway,
             listener: labels.listener,
+            route_kind: labels.routeKind,
             route_namespace: labels.routeNamespace,
             route_name: labels.routeName,
             route_rule: labels.rule,
             backend: series.backend,
             code: String(code),
             code_class: `${Math.floor(code / 100)}xx`,
+            grpc_status: grpcStatus === null ? "" : String(grpcStatus),
           }, series.value);
         }
       },

@@ -7,10 +7,11 @@ import { RequestStats } from "./request_stats.ts";
 const LABELS = {
   gateway: "gateway/d/g",
   listener: "http",
+  routeKind: "HTTPRoute",
   routeNamespace: "d",
   routeName: "r",
   rule: "0",
-};
+} as const;
 
 const ENTRY: AccessEntry = {
   start_time: "2026-01-01T00:00:00.000Z",
@@ -57,12 +58,12 @@ Deno.test("ProxyMetrics.expose() shows what the request path counted", async () 
   now += 5_000;
   const { text, contentType } = await metrics.expose();
   assert(contentType.startsWith("text/plain"));
-  const route =
-    'gateway="gateway/d/g",listener="http",route_namespace="d",route_name="r",route_rule="0"';
+  const route = 'gateway="gateway/d/g",listener="http",route_kind="HTTPRoute",' +
+    'route_namespace="d",route_name="r",route_rule="0"';
   for (
     const line of [
-      `lgw_proxy_requests_total{${route},backend="d/s",code="200",code_class="2xx"} 2`,
-      `lgw_proxy_requests_total{${route},backend="d/s",code="503",code_class="5xx"} 1`,
+      `lgw_proxy_requests_total{${route},backend="d/s",code="200",code_class="2xx",grpc_status=""} 2`,
+      `lgw_proxy_requests_total{${route},backend="d/s",code="503",code_class="5xx",grpc_status=""} 1`,
       'lgw_proxy_request_duration_seconds_bucket{gateway="gateway/d/g",le="0.0025"} 1',
       'lgw_proxy_request_duration_seconds_bucket{gateway="gateway/d/g",le="+Inf"} 2',
       'lgw_proxy_request_duration_seconds_sum{gateway="gateway/d/g"} 90.002',
@@ -140,6 +141,16 @@ Deno.test("RequestStats bounds its series and counts the rest together", () => {
   assertEquals(series.at(-1)!.value, 7);
   assertEquals(stats.overflow, 7);
   assertEquals([...stats.gateways()].length, 4);
+});
+
+Deno.test("RequestStats tells calls apart by their own status", () => {
+  const stats = new RequestStats();
+  const backend = stats.backend({ ...LABELS, routeKind: "GRPCRoute" }, "d/s");
+  backend.count(200, 0);
+  backend.count(200, 14);
+  backend.count(200, 0);
+  const counted = [...stats.series()].map(({ grpcStatus, value }) => [grpcStatus, value]);
+  assertEquals(counted, [[0, 2], [14, 1]]);
 });
 
 Deno.test("RequestStats keeps one series for a rule over table swaps", () => {

@@ -8,6 +8,8 @@ import { DurationHistogram } from "./histogram.ts";
 export interface RuleLabels {
   gateway: string;
   listener: string;
+  /** Names are unique within a kind. */
+  routeKind: "HTTPRoute" | "GRPCRoute" | typeof OTHER | "";
   routeNamespace: string;
   routeName: string;
   rule: string;
@@ -17,28 +19,42 @@ export interface RuleLabels {
 export interface RequestSeries {
   readonly labels: RuleLabels;
   readonly backend: string;
+  /** HTTP status. */
   readonly code: number;
+  /** Of a call (gRPC); null for any other request. */
+  readonly grpcStatus: number | null;
   value: number;
 }
 
+/** What a request came to. */
+type Result = Pick<RequestSeries, "code" | "grpcStatus">;
+
+const OTHER = "__other__";
+
 /** The counters of one backend of one rule. */
 export class BackendStats {
-  readonly #codes = new Map<number, RequestSeries>();
-  readonly #make: (code: number) => RequestSeries;
+  readonly #results = new Map<number, RequestSeries>();
+  readonly #make: (result: Result) => RequestSeries;
 
-  constructor(make: (code: number) => RequestSeries) {
+  constructor(make: (result: Result) => RequestSeries) {
     this.#make = make;
   }
 
   /** Counts one answer. */
-  count(code: number): void {
-    let series = this.#codes.get(code);
+  count(code: number, grpcStatus: number | null = null): void {
+    const key = keyOf(code, grpcStatus);
+    let series = this.#results.get(key);
     if (series === undefined) {
-      series = this.#make(code);
-      this.#codes.set(code, series);
+      series = this.#make({ code, grpcStatus });
+      this.#results.set(key, series);
     }
     series.value += 1;
   }
+}
+
+/** HTTP statuses have three digits. */
+function keyOf(code: number, grpcStatus: number | null): number {
+  return grpcStatus === null ? code : (grpcStatus + 1) * 1000 + code;
 }
 
 /** Durations of one Gateway. */
@@ -47,10 +63,10 @@ export interface GatewayStats {
   readonly upstream: DurationHistogram;
 }
 
-const OTHER = "__other__";
 const OTHER_LABELS: RuleLabels = {
   gateway: OTHER,
   listener: OTHER,
+  routeKind: OTHER,
   routeNamespace: OTHER,
   routeName: OTHER,
   rule: OTHER,
@@ -96,6 +112,7 @@ export class RequestStats {
     const key = JSON.stringify([
       labels.gateway,
       labels.listener,
+      labels.routeKind,
       labels.routeNamespace,
       labels.routeName,
       labels.rule,
@@ -103,7 +120,7 @@ export class RequestStats {
     ]);
     let stats = this.#backends.get(key);
     if (stats === undefined) {
-      stats = new BackendStats((code) => this.#make(`${key}${code}`, { labels, backend, code }));
+      stats = new BackendStats((result) => this.#make(key, { labels, backend, ...result }));
       if (this.#backends.size < this.#maxSeries) this.#backends.set(key, stats);
     }
     return stats;
@@ -114,7 +131,8 @@ export class RequestStats {
     const key = `${scope}\n${listener}`;
     let stats = this.#unrouted.get(key);
     if (stats === undefined) {
-      const labels = { gateway: scope, listener, routeNamespace: "", routeName: "", rule: "" };
+      const noRoute = { routeKind: "", routeNamespace: "", routeName: "", rule: "" } as const;
+      const labels = { gateway: scope, listener, ...noRoute };
       stats = this.backend(labels, "");
       if (this.#unrouted.size < this.#maxSeries) this.#unrouted.set(key, stats);
     }
@@ -163,16 +181,17 @@ export class RequestStats {
     return this.#gateways.entries();
   }
 
-  #make(key: string, of: { labels: RuleLabels; backend: string; code: number }): RequestSeries {
+  #make(of: string, series: Omit<RequestSeries, "value">): RequestSeries {
+    const { labels, code, grpcStatus } = series;
+    const key = `${of}${keyOf(code, grpcStatus)}`;
     const existing = this.#series.get(key);
     if (existing !== undefined) return existing;
-    if (this.#series.size >= this.#maxSeries && of.labels !== OTHER_LABELS) {
+    if (this.#series.size >= this.#maxSeries && labels !== OTHER_LABELS) {
       this.overflow += 1;
-      const { code } = of;
-      return this.#make(`${OTHER}${code}`, { labels: OTHER_LABELS, backend: OTHER, code });
+      return this.#make(OTHER, { labels: OTHER_LABELS, backend: OTHER, code, grpcStatus });
     }
-    const series: RequestSeries = { ...of, value: 0 };
-    this.#series.set(key, series);
-    return series;
+    const made: RequestSeries = { ...series, value: 0 };
+    this.#series.set(key, made);
+    return made;
   }
 }

@@ -3,7 +3,7 @@ import { UpstreamError } from "../upstream/errors.ts";
 import type { UpstreamRequest, UpstreamResponse } from "../upstream/exchange.ts";
 import type { Place } from "../upstream/place.ts";
 import type { RequestHead } from "../upstream/request_head.ts";
-import { verdictOfError, verdictOfStatus } from "../upstream/verdict.ts";
+import { verdictOfAnswer, verdictOfError } from "../upstream/verdict.ts";
 import { COLLECT_BYTES, collectBody, CountedBody, RequestBodyError } from "./body.ts";
 import { RequestFailure } from "./failures.ts";
 import { sendElsewhere } from "./failover.ts";
@@ -99,7 +99,7 @@ async function attempt(
   }
   try {
     const response = await exchange.response;
-    place.report(verdictOfStatus(response.status), epoch);
+    place.report(verdictOfAnswer(response, { call: record.candidate?.calls === true }), epoch);
     return response;
   } catch (error) {
     place.report(verdictOfError(error), epoch);

@@ -5,11 +5,15 @@ import type { HeaderList, InboundRequest } from "./types.ts";
 
 /** Codes of gRPC (google.rpc.Code). */
 const CANCELLED = 1;
+const UNKNOWN = 2;
 const DEADLINE_EXCEEDED = 4;
+const PERMISSION_DENIED = 7;
 const RESOURCE_EXHAUSTED = 8;
 const UNIMPLEMENTED = 12;
 const INTERNAL = 13;
 const UNAVAILABLE = 14;
+const UNAUTHENTICATED = 16;
+const HIGHEST = UNAUTHENTICATED;
 
 /** Does the client speak gRPC, so that it can read a failure only as trailers? */
 export function speaksGrpc({ httpVersion, headers }: InboundRequest): boolean {
@@ -60,6 +64,39 @@ export function grpcStatus(cause: FailureCause): number {
       return UNAVAILABLE;
     default:
       return cause satisfies never;
+  }
+}
+
+/**
+ * What a call came to, by its answer: in the trailers, or in the head when there is nothing else.
+ * Without a status in either, by "HTTP to gRPC Status Code Mapping".
+ */
+export function statusOfAnswer(
+  { status, headers, trailers }: { status: number; headers: HeaderList; trailers: HeaderList },
+): number {
+  const text = headerValue(trailers, "grpc-status") ?? headerValue(headers, "grpc-status");
+  if (text === undefined) return ofHttp(status);
+  const code = /^\d{1,2}$/.test(text) ? Number(text) : UNKNOWN;
+  return code <= HIGHEST ? code : UNKNOWN;
+}
+
+function ofHttp(status: number): number {
+  switch (status) {
+    case 400:
+      return INTERNAL;
+    case 401:
+      return UNAUTHENTICATED;
+    case 403:
+      return PERMISSION_DENIED;
+    case 404:
+      return UNIMPLEMENTED;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return UNAVAILABLE;
+    default:
+      return UNKNOWN;
   }
 }
 

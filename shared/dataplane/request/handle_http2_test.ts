@@ -7,7 +7,7 @@ import type { TestPeer } from "../http2/testing_peer.ts";
 import { withHttp2 } from "../serve/testing_http2.ts";
 import { startOrigin } from "../upstream/testing_origin.ts";
 import { echo, testCore, withCore } from "./testing_core.ts";
-import type { TestCore } from "./testing_core.ts";
+import type { CoreOptions, TestCore } from "./testing_core.ts";
 
 /** A client of HTTP/2 in front of a core. */
 async function withClient(
@@ -25,9 +25,11 @@ async function withClient(
 async function withBoth(
   script: (peer: TestPeer) => Promise<void>,
   use: (client: TestPeer, core: TestCore, origin: PeerOrigin) => Promise<void>,
+  options: Partial<CoreOptions> = {},
 ): Promise<void> {
   const origin = startPeerOrigin(script);
-  const core = testCore({ rules: [{}], backends: { a: origin.port }, protocol: "h2c" });
+  const backends = { a: origin.port };
+  const core = testCore({ rules: [{}], backends, protocol: "h2c", ...options });
   try {
     await withClient(core, (client) => use(client, core, origin));
   } finally {
@@ -205,4 +207,43 @@ Deno.test("createRequestHandler() tells calls of failures in trailers alone", as
       assertEquals(fields["grpc-message"], "no route matches");
     });
   });
+});
+
+Deno.test("what a call came to is counted and logged: in trailers, in the head, or made up here", async () => {
+  const answers = [
+    { head: [":status", "200"], trailers: ["grpc-status", "5"] },
+    { head: [":status", "200", "grpc-status", "14"], trailers: null },
+    { head: [":status", "200"], trailers: ["grpc-status", "many"] },
+    { head: [":status", "403"], trailers: null },
+  ];
+  const script = async (peer: TestPeer) => {
+    await peer.send(settings());
+    for (const { head, trailers } of answers) {
+      const call = await peer.nextOf(h2.HEADERS);
+      await peer.send(peer.headers(call!.stream, head, trailers === null));
+      if (trailers !== null) await peer.send(peer.headers(call!.stream, trailers));
+    }
+    await peer.gone();
+  };
+  await withBoth(script, async (client, core) => {
+    for (const i of answers.keys()) {
+      const stream = 2 * i + 1;
+      await client.send(client.headers(stream, CALL, false), client.data(stream, ""));
+      await client.answer(stream);
+    }
+    // No call: no route of this kind takes it.
+    await client.send(client.headers(9, GET));
+    await client.answer(9);
+    // One that nobody serves.
+    const other = CALL.with(CALL.indexOf(":authority") + 1, "other.test");
+    await client.send(client.headers(11, other, false), client.data(11, ""));
+    await client.answer(11);
+    const logged = (await core.log()).map(({ status, grpc_status }) => [status, grpc_status]);
+    assertEquals(logged, [[200, 5], [200, 14], [200, 2], [403, 7], [404, undefined], [200, 12]]);
+    const counted = [...core.stats.series()].map(({ labels, grpcStatus }) =>
+      `${labels.routeKind} ${grpcStatus}`
+    );
+    const calls = [5, 14, 2, 7].map((status) => `GRPCRoute ${status}`);
+    assertEquals(counted, [...calls, " null", " 12"]);
+  }, { kind: "grpcroute", hostnames: ["a.test"] });
 });

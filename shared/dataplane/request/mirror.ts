@@ -5,7 +5,8 @@
 import type { TableMirror } from "../table/types.ts";
 import { Deadline } from "../upstream/deadlines.ts";
 import { UpstreamError } from "../upstream/errors.ts";
-import { verdictOfError, verdictOfStatus } from "../upstream/verdict.ts";
+import { headerValue, isGrpcContent } from "../table/match.ts";
+import { verdictOfAnswer, verdictOfError } from "../upstream/verdict.ts";
 import type { RequestHead } from "../upstream/request_head.ts";
 import { drain } from "./drain.ts";
 import type { RequestCore } from "./handle.ts";
@@ -92,7 +93,8 @@ export class Mirrors {
     upstream.deadlines.start(deadline, limits.mirrorTimeout);
     try {
       const response = await exchange.response;
-      endpoint.report(verdictOfStatus(response.status), epoch);
+      const call = isGrpcContent(headerValue(head.headers, "content-type"));
+      endpoint.report(verdictOfAnswer(response, { call }), epoch);
       this.#count("answered");
       await drain(response.body, DRAIN_BYTES);
     } catch (error) {

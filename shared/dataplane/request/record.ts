@@ -12,6 +12,7 @@ import { CountedBody } from "./body.ts";
 import type { Span } from "@opentelemetry/api";
 import { finishSpan } from "./span.ts";
 import { type FailureCause, failureCause, RequestFailure } from "./failures.ts";
+import { grpcStatus, statusOfAnswer } from "./grpc.ts";
 import type {
   BodyReader,
   HeaderList,
@@ -39,6 +40,10 @@ export class RequestRecord implements OutboundResponse {
   readonly request: InboundRequest;
   readonly startedAt: number;
   reason: FailureCause | "ok" = "ok";
+  /** A call (gRPC) whose failure was told as one, whether or not a route took it. */
+  toldCall = false;
+  /** What a call came to, known when its answer is out; null for any other request. */
+  grpcStatus: number | null = null;
   host = "";
   path = "";
   candidate: Candidate | null = null;
@@ -143,6 +148,7 @@ export class RequestRecord implements OutboundResponse {
       }
       if (this.body !== null && !(this.body instanceof Uint8Array)) this.body.cancel(outcome.error);
     }
+    this.grpcStatus = this.#callStatus();
     const { stats, clock, accessLog } = this.#sinks;
     const duration = clock.monotonic() - this.startedAt;
     stats.inflight -= 1;
@@ -157,12 +163,20 @@ export class RequestRecord implements OutboundResponse {
       stats.tunnelBytesIn += this.streamed?.bytes ?? 0;
       stats.tunnelBytesOut += outcome.bytes;
       counter.count(this.status);
-    } else counter.count(this.reason === "client_closed" ? 499 : this.status);
+    } else counter.count(this.reason === "client_closed" ? 499 : this.status, this.grpcStatus);
     if (this.reason !== "ok") this.#countFailure();
     if (accessLog !== null && this.listener?.accessLog !== false) {
       this.#log(accessLog, duration, outcome.bytes);
     }
     if (this.span !== null) finishSpan(this.span, this);
+  }
+
+  #callStatus(): number | null {
+    if (!this.toldCall && this.candidate?.calls !== true) return null;
+    if (this.reason !== "ok") return grpcStatus(this.reason);
+    const { status, headers, body } = this;
+    const trailers = (body instanceof Uint8Array ? null : body?.trailers) ?? [];
+    return statusOfAnswer({ status, headers, trailers });
   }
 
   #leaveLoad(): void {
@@ -217,6 +231,7 @@ export class RequestRecord implements OutboundResponse {
       path: this.path === "" ? request.target.split("?", 1)[0]! : this.path,
       protocol: `HTTP/${request.httpVersion}`,
       status: this.status,
+      ...(this.grpcStatus === null ? {} : { grpc_status: this.grpcStatus }),
       reason: this.reason,
       duration_ms: round(duration),
       upstream_duration_ms: round(this.upstreamMs),

@@ -11,6 +11,7 @@ export function failureResponse(record: RequestRecord, cause: FailureCause): Req
   const failure: { status: number; text: string; close?: true } = FAILURES[cause];
   record.reason = cause;
   if (speaksGrpc(record.request)) {
+    record.toldCall = true;
     record.status = 200;
     record.headers = trailersOnly(cause, failure.text);
     record.body = null;

@@ -67,9 +67,10 @@ export async function sendWithRetries(
     const { routeRetries } = core.stats;
     routeRetries.set(reason, (routeRetries.get(reason) ?? 0) + 1);
     if (record.span !== null) noteRetry(record.span, { attempt: retries + 1, reason });
-    // Another endpoint has nothing to recover from when this one could not even be asked.
-    const another = tried.size > 0;
-    if (!another || reason === "status" || reason === "timeout") {
+    // Another endpoint has nothing to recover from when this one could not even be asked. When all
+    // were tried it is one of them again, and `tried` is empty.
+    const untried = tried.size > 0;
+    if (!untried || reason === "status" || reason === "timeout") {
       await pause(core, record, { retry, retries });
     }
     if (record.ended !== null) throw record.ended;

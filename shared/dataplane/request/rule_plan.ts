@@ -58,6 +58,7 @@ export class RulePlans {
     const labels: RuleLabels = {
       gateway: scope,
       listener: listener.name,
+      routeKind: candidate.calls ? "GRPCRoute" : "HTTPRoute",
       routeNamespace: rule.routeNamespace,
       routeName: rule.routeName,
       rule: rule.rule,

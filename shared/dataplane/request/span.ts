@@ -68,7 +68,8 @@ export function noteRetry(span: Span, retry: { attempt: number; reason: string }
   });
 }
 
-function attributesOf({ request, candidate, host, path, reason, status, backend }: RequestRecord) {
+function attributesOf(record: RequestRecord) {
+  const { request, candidate, host, path, reason, status, grpcStatus, backend } = record;
   const { connection } = request;
   const [, namespace = "", name = ""] = connection.scope.split("/");
   const attributes: Attributes = {
@@ -85,6 +86,10 @@ function attributesOf({ request, candidate, host, path, reason, status, backend 
     "lgw.snapshot.version": connection.snapshotVersion(),
   };
   if (reason !== "ok") attributes["error.type"] = reason;
+  if (grpcStatus !== null) {
+    attributes["rpc.system"] = "grpc";
+    attributes["rpc.grpc.status_code"] = grpcStatus;
+  }
   if (candidate === null) return attributes;
   const { rule, listener } = candidate;
   attributes["listener.name"] = listener.name;

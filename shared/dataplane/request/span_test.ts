@@ -57,6 +57,19 @@ Deno.test("a request's span names Gateway, listener, route, rule and backend, an
   });
 });
 
+Deno.test("a call's span has its own status", async () => {
+  const { exporter, tracer } = recording();
+  await withCore(
+    { rules: [{}], kind: "grpcroute", backends: { a: null }, tracer },
+    async (core) => {
+      await core.ask({ method: "POST", headers: ["content-type", "application/grpc"] });
+      const [span] = exporter.getFinishedSpans();
+      assertEquals(span?.attributes["rpc.system"], "grpc");
+      assertEquals(span?.attributes["rpc.grpc.status_code"], 14);
+    },
+  );
+});
+
 Deno.test("the backend's span becomes a child of the request's", async () => {
   const { exporter, tracer } = recording();
   await withCore({ rules: [{}], tracer }, async ({ ask }) => {

@@ -39,6 +39,8 @@ export type TestRule = Partial<HttpRule>;
 /** What a test varies. */
 export interface CoreOptions {
   rules: TestRule[];
+  /** Of the route. */
+  kind?: "httproute" | "grpcroute";
   /** Port behind backend `a`, `b`, …; null = no ready endpoint. */
   backends?: Record<string, number | null>;
   /** What the backends speak. */
@@ -175,8 +177,9 @@ export function testCore(options: CoreOptions): TestCore {
     const { clientCertificate } = options;
     resources.set("upstream/d/g", { kind: "upstream", clientCertificate });
   }
-  resources.set("httproute/d/r", {
-    kind: "httproute",
+  const kind = options.kind ?? "httproute";
+  resources.set(`${kind}/d/r`, {
+    kind,
     created: 1,
     listeners: ["http", ...Object.keys(options.listeners ?? {})],
     hostnames: options.hostnames ?? [],

@@ -4,7 +4,7 @@ import { DEFAULT_LIMITS } from "../request/limits.ts";
 import { type HealthLimits, SetHealth } from "./endpoint_health.ts";
 import { Place } from "./place.ts";
 import { SetLoad } from "./set_load.ts";
-import { type Verdict, verdictOfError, verdictOfStatus } from "./verdict.ts";
+import { type Verdict, verdictOfAnswer, verdictOfError } from "./verdict.ts";
 import { UpstreamError } from "./errors.ts";
 
 const LIMITS: HealthLimits = {
@@ -198,7 +198,9 @@ Deno.test("SetHealth.pickUntried() leaves ejected ones out and never probes", ()
 });
 
 Deno.test("a verdict blames the endpoint for what is its own", () => {
-  assertEquals([200, 404, 500, 501, 502, 503, 504, 505].map(verdictOfStatus), [
+  const answered = (status: number, headers: string[] = [], call = false) =>
+    verdictOfAnswer({ status, headers }, { call });
+  assertEquals([200, 404, 500, 501, 502, 503, 504, 505].map((status) => answered(status)), [
     "good",
     "good",
     "good",
@@ -208,6 +210,11 @@ Deno.test("a verdict blames the endpoint for what is its own", () => {
     "gateway",
     "good",
   ]);
+  const unavailable = ["grpc-status", "14"];
+  assertEquals(
+    [answered(200, unavailable, true), answered(200, unavailable), answered(200, [], true)],
+    ["gateway", "good", "good"],
+  );
   const of = (...[kind]: ConstructorParameters<typeof UpstreamError>) =>
     verdictOfError(new UpstreamError(kind, ""));
   assertEquals([of("connect", ""), of("reset", ""), of("timeout", "")], [

@@ -1,5 +1,10 @@
 /** What a request tells of the endpoint that it was sent to. */
+import { headerValue } from "../table/match.ts";
+import type { UpstreamResponse } from "./exchange.ts";
 import { UpstreamError } from "./errors.ts";
+
+/** google.rpc.Code, as `grpc-status` has it. */
+const UNAVAILABLE = "14";
 
 export type Verdict =
   /** It answered. */
@@ -11,9 +16,16 @@ export type Verdict =
   /** Nothing: the client, the route or the proxy ended it. */
   | "none";
 
-/** The verdict of an answer. */
-export function verdictOfStatus(status: number): Verdict {
-  return status >= 502 && status <= 504 ? "gateway" : "good";
+/**
+ * The verdict of an answer. A call (gRPC) that comes to nothing but Unavailable is told as 200; what
+ * comes after a message is an answer of the endpoint's.
+ */
+export function verdictOfAnswer(
+  { status, headers }: Pick<UpstreamResponse, "status" | "headers">,
+  { call }: { call: boolean },
+): Verdict {
+  if (status >= 502 && status <= 504) return "gateway";
+  return call && headerValue(headers, "grpc-status") === UNAVAILABLE ? "gateway" : "good";
 }
 
 /** The verdict of whatever an exchange was rejected with. */

@@ -5,6 +5,8 @@ import type { MetricData } from "../observe/metrics.ts";
 /** Series of the metric with labels per route: the bound of one proxy, whatever its workers have. */
 const MAX_REQUEST_SERIES = 2000;
 const REQUESTS = "lgw_proxy_requests_total";
+/** What a request came to, which is kept of those that are counted together. */
+const RESULT = new Set(["code", "code_class", "grpc_status"]);
 const OVERFLOW = "lgw_proxy_series_overflow_total";
 
 /**
@@ -20,7 +22,7 @@ export async function sumMetrics(
 
 /**
  * Every worker keeps within the bound, but two may have met different routes: what is beyond it is
- * counted together, under `__other__` and by code, as a worker does it.
+ * counted together, under `__other__` and by result, as a worker does it.
  */
 function bounded(parts: readonly MetricData[][]): MetricData[][] {
   const kept = new Set<string>();
@@ -40,7 +42,7 @@ function bounded(parts: readonly MetricData[][]): MetricData[][] {
           const labels = Object.fromEntries(
             Object.entries(sample.labels).map((
               [name, value],
-            ) => [name, name.startsWith("code") ? value : "__other__"]),
+            ) => [name, RESULT.has(name) ? value : "__other__"]),
           );
           return { ...sample, labels };
         }),

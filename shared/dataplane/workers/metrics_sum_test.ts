@@ -9,6 +9,7 @@ function worker(first: number, count: number): ProxyMetrics {
     const labels = {
       gateway: "gateway/ns/gw",
       listener: "http",
+      routeKind: "HTTPRoute" as const,
       routeNamespace: "ns",
       routeName: `r${i}`,
       rule: "0",
