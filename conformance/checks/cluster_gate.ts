@@ -64,7 +64,7 @@ async function bringUp(): Promise<void> {
 async function conformance(): Promise<void> {
   for (let tries = 1;; tries++) {
     try {
-      return await task(["conformance", "--profile", "GATEWAY-HTTP"], SUITE);
+      return await task(["conformance"], SUITE);
     } catch (error) {
       if (tries === SUITE_TRIES) throw error;
     }
