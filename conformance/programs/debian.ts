@@ -3,7 +3,7 @@ import { exists } from "../../shared/lib/files.ts";
 import { runCommand } from "../../shared/lib/run_command.ts";
 import { onPath, type Program, programCache, type ProgramOptions } from "./program.ts";
 
-const LIBRARIES = "usr/lib/x86_64-linux-gnu";
+const LIBRARIES = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
 /** What every system has, and what would ask its user. */
 const PRESENT = /^(libc6|debconf|dpkg)/;
 
@@ -31,7 +31,22 @@ export async function unpackedProgram(name: string, options: DebianOptions): Pro
   }
   const path = `${root}/${file}`;
   if (!await exists(path)) throw new Error(`${packageName}: no ${file} in it`);
-  return { path, env: { LD_LIBRARY_PATH: `${root}/${LIBRARIES}` } };
+  return { path, env: { LD_LIBRARY_PATH: (await libraryFolders(root)).join(":") } };
+}
+
+/** Folders with libraries, those that packages have to themselves included. */
+async function libraryFolders(root: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const folder of LIBRARIES.map((name) => `${root}/${name}`)) {
+    if (!await exists(folder)) continue;
+    found.push(folder);
+    for await (const { name, isDirectory } of Deno.readDir(folder)) {
+      if (!isDirectory) continue;
+      const entries = Array.from(Deno.readDirSync(`${folder}/${name}`));
+      if (entries.some((entry) => /^lib.*\.so/.test(entry.name))) found.push(`${folder}/${name}`);
+    }
+  }
+  return found;
 }
 
 /** A package with all that it depends on, in one folder, which is there when it is whole. */
