@@ -38,6 +38,7 @@ async function deploy({ overlay, timeout }: DeployOptions, tell: (line: string) 
   const crds = OWN_KINDS.map((plural) => `crd/${plural}.gateway.lightapi.net`);
   await kubectl(["wait", "--for=condition=Established", ...crds, "--timeout=60s"]);
   await ensureKeys(kubectl, tell);
+  await removeHeadlessBus(kubectl, tell);
   tell(`applying ${overlay}`);
   await kubectl(["apply", "--server-side", "--force-conflicts", "-k", `${MANIFESTS}/${overlay}`]);
   await ensureBusConfig(kubectl, tell);
@@ -72,6 +73,15 @@ async function requireGatewayApi(kubectl: Kubectl): Promise<void> {
   throw new Error(
     "the cluster has no Gateway API; install its CRDs (v1.7.0, standard or experimental) first",
   );
+}
+
+/** A Service can never get an address that it was made without. */
+async function removeHeadlessBus(kubectl: Kubectl, tell: (line: string) => void): Promise<void> {
+  const args = ["get", "service", "-n", NAMESPACE, "nats", "--ignore-not-found"];
+  const address = await kubectl([...args, "-o", "jsonpath={.spec.clusterIP}"]);
+  if (address !== "None") return;
+  tell("making the Service of the bus anew");
+  await kubectl(["delete", "service", "-n", NAMESPACE, "nats"]);
 }
 
 /** The namespaces that the deployed controller is limited to; none = the whole cluster. */
