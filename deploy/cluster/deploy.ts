@@ -18,6 +18,7 @@ const SECRETS = ["bus-server", "controller-keys", "proxy-keys", "reader-keys"];
 interface DeployOptions {
   overlay: string;
   timeout: string;
+  restart?: boolean;
 }
 
 /** The label of what the controller makes for Gateways: its name, with `_` for the slash. */
@@ -28,7 +29,10 @@ const OWN_KINDS = ["gatewayparameters", "lightbackends"];
 /** What has to be ready, in the order in which it can be. */
 const WORKLOADS = ["statefulset/nats", "deployment/controller", "deployment/proxy"];
 
-async function deploy({ overlay, timeout }: DeployOptions, tell: (line: string) => void) {
+async function deploy(
+  { overlay, timeout, restart = false }: DeployOptions,
+  tell: (line: string) => void,
+) {
   const kubectl = await findKubectl(Deno.env);
   tell(`cluster: ${(await kubectl(["config", "current-context"])).trim()}`);
   await requireGatewayApi(kubectl);
@@ -42,6 +46,7 @@ async function deploy({ overlay, timeout }: DeployOptions, tell: (line: string) 
   tell(`applying ${overlay}`);
   await kubectl(["apply", "--server-side", "--force-conflicts", "-k", `${MANIFESTS}/${overlay}`]);
   await ensureBusConfig(kubectl, tell);
+  if (restart) await kubectl(["rollout", "restart", "-n", NAMESPACE, ...WORKLOADS]);
   for (const workload of WORKLOADS) {
     tell(`waiting for ${workload}`);
     try {
@@ -168,6 +173,7 @@ if (import.meta.main) {
     .description("Deploys light-k8s-gateway into the cluster of the current kubeconfig.")
     .option("--overlay <name>", "folder of deploy/manifests to apply", "base")
     .option("--timeout <seconds>", "how long each workload may take to be ready", "180")
+    .option("--restart", "start every pod anew, for images that were loaded under the same tag")
     .option("--remove", "take everything away again, keys included");
   program.parse(Deno.args, { from: "user" });
   const options = program.opts<DeployOptions & { remove?: boolean }>();
