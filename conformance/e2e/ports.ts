@@ -36,6 +36,7 @@ export const PORTS = {
   hostileHttp2: base + 140,
   rollingRestart: base + 55,
   tls: base + 150,
+  grpcWeb: base + 153,
   grpc: base + 155,
   streams: base + 156,
 } as const;

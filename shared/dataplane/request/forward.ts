@@ -45,7 +45,8 @@ export async function forward(
 
   const limit = requestLimit(record, rule.requestTimeout);
   if (limit > 0) record.startDeadline(core.upstream.deadlines, limit);
-  const source = record.request.body;
+  const received = record.request.body;
+  const source = received === null ? null : record.web?.translateBody(received) ?? received;
   let body = source === null ? null : await prepareBody(core, record, source);
   if (record.ended !== null) throw record.ended;
 

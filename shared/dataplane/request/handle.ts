@@ -17,6 +17,7 @@ import { rewriteRequest } from "./filters/rewrite.ts";
 import { forward } from "./forward.ts";
 import { Mirrors } from "./mirror.ts";
 import type { Limits } from "./limits.ts";
+import { webCall } from "./grpc_web.ts";
 import { outboundHeaders } from "./outbound_headers.ts";
 import { pickBackend } from "./pick_backend.ts";
 import { RequestRecord } from "./record.ts";
@@ -95,6 +96,7 @@ async function handle(
   const candidate = routed(decision);
   record.candidate = candidate;
   record.listener = candidate.listener;
+  if (candidate.calls) record.web = webCall(request);
   const plan = plans.get(candidate, connection.scope);
   record.counter = plan.stats;
 
@@ -114,6 +116,8 @@ async function handle(
   record.requestId = outbound.requestId;
   for (const filter of plan.filters.requestHeaders) modifyHeaders(outbound.headers, filter);
   for (const filter of backend.filters.requestHeaders) modifyHeaders(outbound.headers, filter);
+
+  record.web?.translateHead(outbound.headers);
 
   let host = request.authority;
   let target = request.target;
@@ -138,7 +142,9 @@ async function handle(
   record.cors?.answer(response.headers);
   record.status = response.status;
   record.headers = response.headers;
-  record.body = response.body;
+  record.body = record.web === null
+    ? response.body
+    : record.web.translateAnswer(response.headers, response.body);
   if (response.tunnel !== undefined && request.upgrade !== null) {
     if (isExtendedConnect(request)) dropWebSocketAccept(response.headers);
     record.switchProtocols(response.tunnel, request.upgrade.input);

@@ -13,6 +13,7 @@ import type { Span } from "@opentelemetry/api";
 import { finishSpan } from "./span.ts";
 import { type FailureCause, failureCause, RequestFailure } from "./failures.ts";
 import { grpcStatus, statusOfAnswer } from "./grpc.ts";
+import type { WebCall } from "./grpc_web.ts";
 import type {
   BodyReader,
   HeaderList,
@@ -42,6 +43,8 @@ export class RequestRecord implements OutboundResponse {
   reason: FailureCause | "ok" = "ok";
   /** A call (gRPC) whose failure was told as one, whether or not a route took it. */
   toldCall = false;
+  /** A call in the form that browsers have, which its backend does not see. */
+  web: WebCall | null = null;
   /** What a call came to, known when its answer is out; null for any other request. */
   grpcStatus: number | null = null;
   host = "";
@@ -175,7 +178,8 @@ export class RequestRecord implements OutboundResponse {
     if (!this.toldCall && this.candidate?.calls !== true) return null;
     if (this.reason !== "ok") return grpcStatus(this.reason);
     const { status, headers, body } = this;
-    const trailers = (body instanceof Uint8Array ? null : body?.trailers) ?? [];
+    const trailers = this.web?.trailers ??
+      (body instanceof Uint8Array ? null : body?.trailers) ?? [];
     return statusOfAnswer({ status, headers, trailers });
   }
 

@@ -10,10 +10,12 @@ const encoder = new TextEncoder();
 export function failureResponse(record: RequestRecord, cause: FailureCause): RequestRecord {
   const failure: { status: number; text: string; close?: true } = FAILURES[cause];
   record.reason = cause;
-  if (speaksGrpc(record.request)) {
+  const { web } = record;
+  if (web !== null || speaksGrpc(record.request)) {
     record.toldCall = true;
     record.status = 200;
     record.headers = trailersOnly(cause, failure.text);
+    web?.translateAnswer(record.headers, null);
     record.body = null;
     record.close = failure.close === true;
     return record;

@@ -57,16 +57,30 @@ export function pathMatches(candidate: Candidate, path: string): boolean {
     (path.length === candidate.path.length || path.charCodeAt(candidate.path.length) === 47);
 }
 
-/** A call is a POST of `application/grpc` (gRPC over HTTP/2, "Requests"). */
+/**
+ * A call is a POST of `application/grpc` (gRPC over HTTP/2, "Requests"), or of what browsers send in
+ * its place.
+ */
 export function isCall({ method, headers }: Pick<RouteRequest, "method" | "headers">): boolean {
-  return method === "POST" && isGrpcContent(headerValue(headers, "content-type"));
+  if (method !== "POST") return false;
+  const type = headerValue(headers, "content-type");
+  return isGrpcContent(type) || isGrpcWebContent(type);
 }
 
 /** `application/grpc`, with or without `+proto` and the like. */
 export function isGrpcContent(type: string | undefined): boolean {
-  if (type === undefined || !type.startsWith("application/grpc")) return false;
-  const next = type.charCodeAt(16);
-  // Its end, `+`, `;` or a space; gRPC-Web is another protocol.
+  return type !== undefined && type.startsWith("application/grpc") && typeEnds(type, 16);
+}
+
+/** `application/grpc-web` or `application/grpc-web-text`, with or without `+proto` and the like. */
+export function isGrpcWebContent(type: string | undefined): boolean {
+  if (type === undefined || !type.startsWith("application/grpc-web")) return false;
+  return typeEnds(type, 20) || (type.startsWith("-text", 20) && typeEnds(type, 25));
+}
+
+/** Is there its end, `+`, `;` or a space? */
+function typeEnds(type: string, at: number): boolean {
+  const next = type.charCodeAt(at);
   return Number.isNaN(next) || next === 43 || next === 59 || next === 32;
 }
 
