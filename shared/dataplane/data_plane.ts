@@ -16,9 +16,11 @@ import { openHttp1 } from "./serve/http1_connection.ts";
 import type { LimitName } from "./serve/http1_connection.ts";
 import { openHttp2 } from "./serve/http2_connection.ts";
 import { httpDate } from "./serve/http_date.ts";
+import { DatagramBuffers } from "./serve/datagram_buffers.ts";
 import { DatagramListeners } from "./serve/datagram_listeners.ts";
 import { Listeners } from "./serve/listeners.ts";
 import { OpenConnections } from "./serve/open_connections.ts";
+import { LargeBuffers } from "./serve/splice_buffers.ts";
 import { openLane } from "./serve/stream_lane.ts";
 import { WriteBuffers } from "./serve/write_buffers.ts";
 import { CertificateStore } from "./serve/tls_contexts.ts";
@@ -168,6 +170,7 @@ export class DataPlane implements DataPlaneHost {
       clock,
       accessLog,
       stats: this.metrics.streams,
+      buffers: new LargeBuffers(() => this.metrics.streams.buffersRefused++),
     };
     this.#datagrams = new DatagramListeners({
       bindAddress: options.bindAddress,
@@ -177,6 +180,7 @@ export class DataPlane implements DataPlaneHost {
         ...lane,
         log,
         connections: this.#connections,
+        buffers: new DatagramBuffers(),
         onDropped: (scope, reason) => lane.stats.dropped(scope, reason),
       },
     });
