@@ -42,6 +42,8 @@ export interface DataPlaneOptions {
   bindAddress: string;
   /** Several data planes share each port. Default false. */
   reusePort?: boolean;
+  /** False: one of those has the sockets of UDP, and it is not this one. Default true. */
+  datagrams?: boolean;
   limits: Limits;
   clock: Clock;
   /** In [0, 1). */
@@ -53,6 +55,12 @@ export interface DataPlaneOptions {
   tracer?: Tracer;
   /** File descriptors that the process may have, shared fairly among its workers. */
   openFiles?: number;
+}
+
+/** Fleet ports that are bound. */
+export interface BoundPorts {
+  connections: number[];
+  datagrams: number[];
 }
 
 /** Between tries to bind a port that is taken. */
@@ -174,7 +182,7 @@ export class DataPlane implements DataPlaneHost {
     };
     this.#datagrams = new DatagramListeners({
       bindAddress: options.bindAddress,
-      served: options.reusePort !== true,
+      served: options.datagrams ?? true,
       bindRetry: BIND_RETRY,
       lane: {
         ...lane,
@@ -257,8 +265,16 @@ export class DataPlane implements DataPlaneHost {
   }
 
   boundPorts(): number[] {
-    return [...this.#listeners.bound(), ...this.#datagrams.bound()]
-      .map(({ fleetPort }) => fleetPort);
+    const { connections, datagrams } = this.boundByKind();
+    return [...connections, ...datagrams];
+  }
+
+  /** The same, ports of connections and of datagrams told apart. */
+  boundByKind(): BoundPorts {
+    return {
+      connections: this.#listeners.bound().map(({ fleetPort }) => fleetPort),
+      datagrams: this.#datagrams.bound().map(({ fleetPort }) => fleetPort),
+    };
   }
 
   bindFailures() {
