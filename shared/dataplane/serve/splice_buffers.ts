@@ -68,7 +68,7 @@ export class SpliceBuffer {
     return this.#own;
   }
 
-  /** The last read gave `n` bytes, and they have been passed on. */
+  /** The last read gave `n` bytes, 0 at the end, and they have been passed on. */
   passed(n: number): void {
     if (this.#dropped) return;
     const large = this.#large;

@@ -39,6 +39,10 @@ Deno.test("SpliceBuffer goes on with its own when all large ones are in use", ()
   busy[0]?.passed(1);
   fill(late, 1);
   assert(late.room() === given, "what one gave back is the next one's");
+  late.passed(0);
+  const last = new SpliceBuffer(shared);
+  fill(last, 4);
+  assert(last.room() === given, "at its end a direction needs none");
 });
 
 Deno.test("SpliceBuffer: the large buffer of a closed connection is nobody else's", () => {

@@ -68,6 +68,8 @@ export class TcpStream implements ByteStream {
   #took(room: Uint8Array, n: number | null): Uint8Array | null {
     if (n === null) {
       this.#ended = true;
+      // The other direction may go on for long.
+      this.#recycled?.passed(0);
       return null;
     }
     this.#given = n;
