@@ -7,6 +7,7 @@ import { benchCluster } from "./cluster.ts";
 import { benchClusterScale } from "./cluster_scale.ts";
 import { benchCpu } from "./cpu.ts";
 import { benchEdits } from "./edits.ts";
+import { benchL4 } from "./l4.ts";
 import { benchPropagation } from "./propagation.ts";
 import { benchScale } from "./scale.ts";
 import { benchSoak } from "./soak.ts";
@@ -34,6 +35,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   edits: { unnamed: "always", run: (print, { full }) => benchEdits(print, { full }) },
   scale: { unnamed: "full", run: (print) => benchScale(print) },
   workers: { unnamed: "full", run: (print) => benchWorkers(print) },
+  l4: { unnamed: "full", run: (print) => benchL4(print) },
   cluster: { unnamed: "never", run: (print) => benchCluster(print, { kubeconfig: kubeconfig() }) },
   "cluster-scale": {
     unnamed: "never",

@@ -3,6 +3,7 @@ import { assertEquals } from "@std/assert";
 import { once } from "node:events";
 import { connect } from "node:tls";
 import { stringify } from "@std/yaml";
+import { loadSettings } from "../../shared/config/load.ts";
 import { selfSigned } from "../../shared/secrets/self_signed.ts";
 import { startTlsOrigin } from "../../shared/dataplane/upstream/testing_tls_origin.ts";
 import { withGateway } from "./harness.ts";
@@ -102,7 +103,7 @@ async function overUdp(): Promise<string> {
   }
 }
 
-Deno.test("TCPRoute, TLSRoute and UDPRoute: from manifests to bytes on the wire", async () => {
+async function serves(workers: number): Promise<void> {
   const identity = await selfSigned({
     names: ["a.example.com"],
     notBefore: new Date(Date.now() - 3_600_000),
@@ -122,6 +123,7 @@ Deno.test("TCPRoute, TLSRoute and UDPRoute: from manifests to bytes on the wire"
   })();
   try {
     await withGateway({
+      settings: { ...loadSettings({ env: { get: () => undefined } }), workers },
       files: {
         gateway,
         services: [
@@ -149,4 +151,8 @@ Deno.test("TCPRoute, TLSRoute and UDPRoute: from manifests to bytes on the wire"
     await answering;
     await tls.close();
   }
-});
+}
+
+Deno.test("TCPRoute, TLSRoute and UDPRoute: from manifests to bytes on the wire", () => serves(1));
+
+Deno.test("TCPRoute, TLSRoute and UDPRoute: the same with two workers", () => serves(2));

@@ -16,9 +16,11 @@ import { openHttp1 } from "./serve/http1_connection.ts";
 import type { LimitName } from "./serve/http1_connection.ts";
 import { openHttp2 } from "./serve/http2_connection.ts";
 import { httpDate } from "./serve/http_date.ts";
+import { DatagramBuffers } from "./serve/datagram_buffers.ts";
 import { DatagramListeners } from "./serve/datagram_listeners.ts";
 import { Listeners } from "./serve/listeners.ts";
 import { OpenConnections } from "./serve/open_connections.ts";
+import { LargeBuffers } from "./serve/splice_buffers.ts";
 import { openLane } from "./serve/stream_lane.ts";
 import { WriteBuffers } from "./serve/write_buffers.ts";
 import { CertificateStore } from "./serve/tls_contexts.ts";
@@ -40,6 +42,8 @@ export interface DataPlaneOptions {
   bindAddress: string;
   /** Several data planes share each port. Default false. */
   reusePort?: boolean;
+  /** False: one of those has the sockets of UDP, and it is not this one. Default true. */
+  datagrams?: boolean;
   limits: Limits;
   clock: Clock;
   /** In [0, 1). */
@@ -51,6 +55,12 @@ export interface DataPlaneOptions {
   tracer?: Tracer;
   /** File descriptors that the process may have, shared fairly among its workers. */
   openFiles?: number;
+}
+
+/** Fleet ports that are bound. */
+export interface BoundPorts {
+  connections: number[];
+  datagrams: number[];
 }
 
 /** Between tries to bind a port that is taken. */
@@ -168,15 +178,17 @@ export class DataPlane implements DataPlaneHost {
       clock,
       accessLog,
       stats: this.metrics.streams,
+      buffers: new LargeBuffers(() => this.metrics.streams.buffersRefused++),
     };
     this.#datagrams = new DatagramListeners({
       bindAddress: options.bindAddress,
-      served: options.reusePort !== true,
+      served: options.datagrams ?? true,
       bindRetry: BIND_RETRY,
       lane: {
         ...lane,
         log,
         connections: this.#connections,
+        buffers: new DatagramBuffers(),
         onDropped: (scope, reason) => lane.stats.dropped(scope, reason),
       },
     });
@@ -253,8 +265,16 @@ export class DataPlane implements DataPlaneHost {
   }
 
   boundPorts(): number[] {
-    return [...this.#listeners.bound(), ...this.#datagrams.bound()]
-      .map(({ fleetPort }) => fleetPort);
+    const { connections, datagrams } = this.boundByKind();
+    return [...connections, ...datagrams];
+  }
+
+  /** The same, ports of connections and of datagrams told apart. */
+  boundByKind(): BoundPorts {
+    return {
+      connections: this.#listeners.bound().map(({ fleetPort }) => fleetPort),
+      datagrams: this.#datagrams.bound().map(({ fleetPort }) => fleetPort),
+    };
   }
 
   bindFailures() {

@@ -37,6 +37,8 @@ const MAX_LISTENERS = 500;
 const OTHER = "__other__";
 
 export class StreamStats {
+  /** Times that a busy connection found no large buffer left and went on with a smaller one. */
+  buffersRefused = 0;
   readonly #listeners = new Map<string, ListenerStreams>();
   readonly #drops = new Map<string, { gateway: string; reason: string; count: number }>();
 
@@ -121,6 +123,15 @@ export function registerStreamMetrics(registry: Registry, stats: StreamStats): v
     collect() {
       this.reset();
       for (const { gateway, reason, count } of stats.drops()) this.inc({ gateway, reason }, count);
+    },
+  });
+  new Counter({
+    name: "lgw_proxy_stream_buffers_refused_total",
+    help: "Times that a connection of a TCP or TLS route found no large buffer left",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(stats.buffersRefused);
     },
   });
   new Gauge({

@@ -3,10 +3,8 @@ import { isIPv6 } from "node:net";
 import type { TableBackend, TableRule } from "../table/types.ts";
 import { Deadline, type Deadlines } from "../upstream/deadlines.ts";
 import type { Place } from "../upstream/place.ts";
+import type { DatagramBuffers } from "./datagram_buffers.ts";
 import type { StreamRecord } from "./stream_record.ts";
-
-/** UDP over IP takes no more (RFC 768): no datagram is ever cut. */
-export const MAX_DATAGRAM = 65_535;
 
 /** Why a flow is over. */
 export type FlowEnd = "ok" | "aborted";
@@ -14,6 +12,7 @@ export type FlowEnd = "ok" | "aborted";
 export interface FlowOptions {
   record: StreamRecord;
   deadlines: Deadlines;
+  buffers: DatagramBuffers;
   /** Milliseconds without a datagram in either direction. */
   idleTimeout: number;
   /** Sends an answer from the listener's port. */
@@ -77,11 +76,11 @@ export class DatagramFlow {
   }
 
   async #receive(): Promise<void> {
-    const buffer = new Uint8Array(MAX_DATAGRAM);
+    const room = this.#options.buffers.take();
     const { hostname, port } = this.#target;
     while (!this.#closed) {
       try {
-        const [bytes, from] = await this.#socket.receive(buffer);
+        const [bytes, from] = await this.#socket.receive(room.bytes);
         // Anybody may send to the socket: only the endpoint's answers are the client's.
         if (from.transport !== "udp" || from.port !== port || from.hostname !== hostname) {
           this.#dropped("foreign");
@@ -95,6 +94,7 @@ export class DatagramFlow {
         if (!this.#closed) this.#dropped("send_failed");
       }
     }
+    room.release();
   }
 
   #dropped(reason: "send_failed" | "foreign"): void {

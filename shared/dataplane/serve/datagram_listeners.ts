@@ -8,7 +8,7 @@ import { UdpLane, type UdpLaneOptions } from "./udp_lane.ts";
 
 export interface DatagramListenersOptions {
   bindAddress: string;
-  /** False: this process is one of several that share ports, which flows cannot be. */
+  /** False: another worker of this proxy has the sockets, and here there is nothing to do. */
   served: boolean;
   bindRetry: BackoffOptions;
   lane: UdpLaneOptions;
@@ -41,17 +41,7 @@ export class DatagramListeners {
 
   /** Puts a table in force. What it adds is bound, or has failed, when the answer resolves. */
   setTable(table: RouteTable): Promise<void> {
-    const { served, lane: { log } } = this.#options;
-    if (!served) {
-      for (const port of table.datagramPorts.keys()) {
-        log.error("datagrams_not_served", {
-          scope: table.scope,
-          port,
-          fix: "UDP is served by a proxy with one worker: start it without --workers",
-        });
-      }
-      return Promise.resolve();
-    }
+    if (!this.#options.served) return Promise.resolve();
     const state = this.#state(table.scope);
     state.table = table;
     return this.#reconcile(state);

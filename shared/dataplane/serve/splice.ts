@@ -4,6 +4,7 @@
  */
 import { Deadline, type Deadlines } from "../upstream/deadlines.ts";
 import type { ByteStream } from "./byte_stream.ts";
+import type { LargeBuffers } from "./splice_buffers.ts";
 import { TcpStream } from "./tcp_stream.ts";
 
 /** Why a splice is over. */
@@ -25,6 +26,7 @@ export interface SpliceOptions {
   deadlines: Deadlines;
   /** Milliseconds without a byte in either direction; 0 = no bound. */
   idleTimeout: number;
+  buffers: LargeBuffers;
 }
 
 /** Both connections are the splice's from now on; they are closed when it is over. */
@@ -35,14 +37,20 @@ export class Splice {
   sent = 0;
   /** Resolves with both connections closed; never rejects. */
   readonly finished: Promise<SpliceEnd>;
-  readonly #options: SpliceOptions;
+  readonly #client: ByteStream;
+  readonly #upstream: ByteStream;
+  readonly #deadlines: Deadlines;
+  readonly #idleTimeout: number;
   readonly #idle: Deadline;
   #end: SpliceEnd | null = null;
 
-  constructor(options: SpliceOptions) {
-    this.#options = options;
-    recycle(options.client, options.upstream);
-    recycle(options.upstream, options.client);
+  constructor({ client, upstream, deadlines, idleTimeout, buffers }: SpliceOptions) {
+    this.#client = client;
+    this.#upstream = upstream;
+    this.#deadlines = deadlines;
+    this.#idleTimeout = idleTimeout;
+    recycle({ from: client, to: upstream }, buffers);
+    recycle({ from: upstream, to: client }, buffers);
     this.#idle = new Deadline(() => this.#close("idle"));
     this.#touch();
     this.finished = this.#run();
@@ -54,40 +62,39 @@ export class Splice {
   }
 
   async #run(): Promise<SpliceEnd> {
-    await Promise.all([this.#fromClient(), this.#fromUpstream()]);
+    const client = { stream: this.#client, broken: "client_reset" as const };
+    const upstream = { stream: this.#upstream, broken: "upstream_reset" as const };
+    await Promise.all([
+      this.#pump({ from: client, to: upstream, count: (bytes) => this.received += bytes }),
+      this.#pump({ from: upstream, to: client, count: (bytes) => this.sent += bytes }),
+    ]);
     this.#close("ok");
     return this.#end ?? "ok";
   }
 
-  async #fromClient(): Promise<void> {
-    const { client, upstream } = this.#options;
+  /** Passes bytes on until `from` has sent everything, or one of the two has broken. */
+  async #pump({ from, to, count }: Direction): Promise<void> {
     for (;;) {
-      const chunk = await client.read().catch(() => undefined);
-      if (chunk === undefined) return this.#close("client_reset");
+      let chunk: Uint8Array | null;
+      try {
+        chunk = await from.stream.read();
+      } catch {
+        return this.#close(from.broken);
+      }
       if (chunk === null) break;
-      this.received += chunk.length;
+      count(chunk.length);
       this.#touch();
-      if (!await written(upstream, chunk)) return this.#close("upstream_reset");
+      try {
+        await to.stream.write(chunk);
+      } catch {
+        return this.#close(to.broken);
+      }
     }
-    await upstream.end();
-  }
-
-  async #fromUpstream(): Promise<void> {
-    const { client, upstream } = this.#options;
-    for (;;) {
-      const chunk = await upstream.read().catch(() => undefined);
-      if (chunk === undefined) return this.#close("upstream_reset");
-      if (chunk === null) break;
-      this.sent += chunk.length;
-      this.#touch();
-      if (!await written(client, chunk)) return this.#close("client_reset");
-    }
-    await client.end();
+    await to.stream.end();
   }
 
   #touch(): void {
-    const { deadlines, idleTimeout } = this.#options;
-    if (this.#end === null) deadlines.start(this.#idle, idleTimeout);
+    if (this.#end === null) this.#deadlines.start(this.#idle, this.#idleTimeout);
   }
 
   /** The first end given is the one that is told. */
@@ -95,16 +102,24 @@ export class Splice {
     if (this.#end !== null) return;
     this.#end = end;
     this.#idle.stop();
-    this.#options.client.destroy();
-    this.#options.upstream.destroy();
+    this.#client.destroy();
+    this.#upstream.destroy();
   }
 }
 
-/** Bytes that are gone once they are written leave their buffer free for the next. */
-function recycle(from: ByteStream, to: ByteStream): void {
-  if (from instanceof TcpStream && to.copied) from.recycle();
+/** One side of a splice, and the splice's end when it breaks. */
+interface Side {
+  stream: ByteStream;
+  broken: SpliceEnd;
 }
 
-function written(to: ByteStream, chunk: Uint8Array): Promise<boolean> {
-  return to.write(chunk).then(() => true, () => false);
+interface Direction {
+  from: Side;
+  to: Side;
+  count: (bytes: number) => void;
+}
+
+/** Bytes that are gone once they are written leave their buffer free for the next. */
+function recycle({ from, to }: { from: ByteStream; to: ByteStream }, buffers: LargeBuffers): void {
+  if (from instanceof TcpStream && to.copied) from.recycle(buffers);
 }

@@ -15,6 +15,7 @@ import { TlsProfiles } from "../upstream/tls_profiles.ts";
 import { bindTcp } from "./tcp_server.ts";
 import { openLane } from "./stream_lane.ts";
 import { OpenConnections } from "./open_connections.ts";
+import { LargeBuffers } from "./splice_buffers.ts";
 import { TcpStream } from "./tcp_stream.ts";
 import { CertificateStore } from "./tls_contexts.ts";
 
@@ -89,6 +90,7 @@ export async function withLane(setup: LaneSetup, run: (lane: Lane) => Promise<vo
     deadlines,
     limits,
     clock: systemClock,
+    buffers: new LargeBuffers(() => {}),
     random: () => setup.draws?.[drawn++ % setup.draws.length] ?? 0,
     accessLog,
     stats: new StreamStats(),

@@ -9,7 +9,8 @@ import type { Deadlines } from "../upstream/deadlines.ts";
 import type { EndpointRegistry } from "../upstream/endpoints.ts";
 import type { Logger } from "../../lib/log.ts";
 import { errorMessage } from "../../lib/log.ts";
-import { DatagramFlow, MAX_DATAGRAM } from "./datagram_flow.ts";
+import type { DatagramBuffers } from "./datagram_buffers.ts";
+import { DatagramFlow } from "./datagram_flow.ts";
 import type { OpenConnections } from "./open_connections.ts";
 import { StreamRecord, type StreamRecordOptions } from "./stream_record.ts";
 
@@ -30,6 +31,7 @@ export interface UdpLaneOptions extends StreamRecordOptions {
   deadlines: Deadlines;
   limits: Pick<Limits, "datagramIdleTimeout" | "maxDatagramFlows" | "tunnelDrainTimeout">;
   connections: OpenConnections;
+  buffers: DatagramBuffers;
   random: () => number;
   log: Logger;
   onDropped: (scope: string, reason: DropReason) => void;
@@ -78,10 +80,10 @@ export class UdpLane {
   }
 
   async #receive(): Promise<void> {
-    const buffer = new Uint8Array(MAX_DATAGRAM);
+    const room = this.#options.buffers.take();
     while (!this.#closed) {
       try {
-        const [bytes, from] = await this.#socket.receive(buffer);
+        const [bytes, from] = await this.#socket.receive(room.bytes);
         if (from.transport === "udp") await this.#take(bytes, from);
       } catch (error) {
         // An answer to a client that is gone comes back as an error of the next call.
@@ -90,6 +92,7 @@ export class UdpLane {
         }
       }
     }
+    room.release();
   }
 
   async #take(bytes: Uint8Array, client: Deno.NetAddr): Promise<void> {
@@ -111,7 +114,7 @@ export class UdpLane {
   }
 
   #open(key: string, client: Deno.NetAddr): DatagramFlow | undefined {
-    const { endpoints, limits, connections, random, deadlines } = this.#options;
+    const { endpoints, limits, connections, random, deadlines, buffers } = this.#options;
     const { scope, table, snapshotVersion } = this.#port;
     const decision = table()?.stream("") ?? { kind: "no_listener" as const };
     if (decision.kind !== "route") return this.#dropped("no_route");
@@ -136,6 +139,7 @@ export class UdpLane {
       flow = new DatagramFlow({ rule, backend, place }, {
         record,
         deadlines,
+        buffers,
         idleTimeout: limits.datagramIdleTimeout,
         answer: (bytes) => this.#socket.send(bytes, client),
         onDropped: (reason) => void this.#dropped(reason),

@@ -1,6 +1,7 @@
 /** What the main isolate of a proxy and its workers say to each other. Structured-cloneable. */
 import type { LogFields, LogLevel } from "../../lib/log.ts";
 import type { BindMap, EndpointSet, Resource } from "../../snapshot/schema.ts";
+import type { BoundPorts } from "../data_plane.ts";
 import type { BindFailure } from "../serve/listeners.ts";
 import type { Limits } from "../request/limits.ts";
 import type { OpenedCertificate, TrustedAuthorities } from "../apply/types.ts";
@@ -12,6 +13,8 @@ export interface WorkerConfig {
   limits: Limits;
   /** Its share of the process's file descriptors; absent = not known. */
   openFiles?: number;
+  /** Whether it has the sockets of UDP: nothing would share out flows among several. */
+  datagrams: boolean;
   accessLog: boolean;
   tracing: boolean;
   log: { component: string; level: LogLevel; fields: LogFields };
@@ -60,7 +63,7 @@ export type ToWorker = Command | { kind: "ask"; id: number; question: Question }
 export interface WorkerState {
   complete: boolean;
   bindFailures: BindFailure[];
-  boundPorts: number[];
+  bound: BoundPorts;
 }
 
 export type FromWorker =

@@ -47,7 +47,7 @@ class WorkerHost {
     const state: WorkerState = {
       complete: this.#plane.complete(),
       bindFailures: this.#plane.bindFailures(),
-      boundPorts: this.#plane.boundPorts(),
+      bound: this.#plane.boundByKind(),
     };
     const text = JSON.stringify(state);
     if (text === this.#reported) return;
@@ -146,12 +146,13 @@ function serveWorker(port: Port): void {
       }),
   };
   const start = (config: WorkerConfig) => {
-    const { bindAddress, limits, openFiles, accessLog, tracing } = config;
+    const { bindAddress, datagrams, limits, openFiles, accessLog, tracing } = config;
     const log = createLogger(config.log);
     surviveUncaught(log);
     const plane = new DataPlane({
       bindAddress,
       reusePort: true,
+      datagrams,
       limits,
       clock: systemClock,
       random: Math.random,

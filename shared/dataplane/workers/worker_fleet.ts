@@ -44,6 +44,8 @@ export interface WorkerFleetOptions {
 
 /** Milliseconds; a compile of everything is the longest that a worker is busy. */
 const ANSWER_TIMEOUT = 30_000;
+/** The one that has the sockets of UDP: the system would give all datagrams to one of several. */
+const DATAGRAM_WORKER = 0;
 /** Between starts of a worker that ends again and again, and between looks at a taken port. */
 const RETRY = { initial: 100, max: 10_000 };
 
@@ -54,7 +56,11 @@ interface Slot {
   restarts: number;
 }
 
-const NOTHING_BOUND: WorkerState = { complete: false, bindFailures: [], boundPorts: [] };
+const NOTHING_BOUND: WorkerState = {
+  complete: false,
+  bindFailures: [],
+  bound: { connections: [], datagrams: [] },
+};
 
 export class WorkerFleet implements DataPlaneHost {
   readonly #options: WorkerFleetOptions;
@@ -161,10 +167,14 @@ export class WorkerFleet implements DataPlaneHost {
     return [...failures.values()];
   }
 
-  /** Ports that every worker accepts on: one alone would leave the rest of the cores idle. */
+  /**
+   * Ports that every worker accepts connections on, since one alone would leave the rest of the cores
+   * idle; and those of datagrams, which one worker has.
+   */
   boundPorts(): number[] {
-    const [first, ...rest] = this.#slots.map(({ state }) => new Set(state.boundPorts));
-    return [...first ?? []].filter((port) => rest.every((ports) => ports.has(port)));
+    const [first, ...rest] = this.#slots.map(({ state }) => new Set(state.bound.connections));
+    const shared = [...first ?? []].filter((port) => rest.every((ports) => ports.has(port)));
+    return [...shared, ...this.#slots.flatMap(({ state }) => state.bound.datagrams)];
   }
 
   complete(): boolean {
@@ -194,7 +204,7 @@ export class WorkerFleet implements DataPlaneHost {
   async dump(): Promise<Record<string, unknown>> {
     const dumps = await this.#all((link) => link.ask({ kind: "dump" }));
     const [first] = dumps as Record<string, unknown>[];
-    // All serve the same; what differs is who holds which connections.
+    // All serve the same; what differs is who holds which connections, and that the first has UDP.
     const workers = dumps.map((dump) => (dump as Record<string, unknown>).connections);
     return { ...first, workers };
   }
@@ -302,6 +312,7 @@ export class WorkerFleet implements DataPlaneHost {
       kind: "start",
       config: {
         bindAddress,
+        datagrams: slot.index === DATAGRAM_WORKER,
         limits: { ...limits, maxConnections },
         ...(openFiles === undefined ? {} : { openFiles: Math.floor(openFiles / workers) }),
         accessLog: accessLog !== null,

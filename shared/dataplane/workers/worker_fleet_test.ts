@@ -180,3 +180,102 @@ Deno.test("WorkerFleet: a worker that ends is started again with everything in f
     }
     assertMatch((await fleet.expose()).text, /lgw_proxy_worker_restarts_total 1/);
   }));
+
+/** A Gateway with one UDPRoute to the endpoints `ns/b/1-udp`. */
+function datagramSnapshot(): VerifiedSnapshot {
+  const resources = new Map<string, Resource>([
+    ["listener/ns/gw/dns", {
+      kind: "listener",
+      name: "dns",
+      port: PORT,
+      protocol: "UDP",
+      hostname: "",
+    }],
+    ["cluster/ns/b/1/udp", { kind: "cluster", endpoints: "ns/b/1-udp", protocol: "udp" }],
+    ["udproute/ns/r", {
+      kind: "udproute",
+      created: 1,
+      listeners: ["dns"],
+      hostnames: [],
+      rules: [{ backends: [{ weight: 1, cluster: "cluster/ns/b/1/udp" }] }],
+    }],
+  ]);
+  return { scope: SCOPE, lineage: "l", epoch: 1, version: 1, digest: "d1", resources };
+}
+
+function bindUdp(port = 0): { socket: Deno.DatagramConn; port: number } {
+  const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port });
+  return { socket, port: (socket.addr as Deno.NetAddr).port };
+}
+
+/** Asks until there is an answer: a datagram may be lost while nobody has the port. */
+async function askUdp(port: number, text: string): Promise<string> {
+  const { socket } = bindUdp();
+  const target = { transport: "udp" as const, hostname: "127.0.0.1", port };
+  const send = () => void socket.send(new TextEncoder().encode(text), target).catch(() => {});
+  const again = setInterval(send, 20);
+  send();
+  try {
+    for (;;) {
+      // "Nobody has it" comes back as an error.
+      const answer = await socket.receive().catch(() => undefined);
+      if (answer !== undefined) return new TextDecoder().decode(answer[0]);
+    }
+  } finally {
+    clearInterval(again);
+    socket.close();
+  }
+}
+
+Deno.test("WorkerFleet: one worker has the sockets of UDP, and has them again when it restarts", () =>
+  withFleet(2, async ({ fleet, events }) => {
+    const backend = bindUdp();
+    const echoing = (async () => {
+      for await (const [bytes, from] of backend.socket) await backend.socket.send(bytes, from);
+    })();
+    try {
+      fleet.setEndpoints("ns/b/1-udp", {
+        kind: "endpoints",
+        endpoints: [{
+          address: "127.0.0.1",
+          port: backend.port,
+          ready: true,
+          serving: true,
+          terminating: false,
+        }],
+      });
+      const taken = bindUdp();
+      const binds = {
+        kind: "bind" as const,
+        ports: [],
+        udp: [{ port: PORT, fleetPort: taken.port }],
+      };
+      await put(fleet, datagramSnapshot());
+      await fleet.setBinds(SCOPE, binds);
+      // Told once, however many workers there are.
+      assertEquals(fleet.bindFailures().map(({ fleetPort }) => fleetPort), [taken.port]);
+      assertEquals([fleet.boundPorts(), fleet.complete()], [[], false]);
+      taken.socket.close();
+      await fleet.setBinds(SCOPE, binds);
+      assertEquals([fleet.bindFailures(), fleet.boundPorts()], [[], [taken.port]]);
+      assert(fleet.complete());
+      assertEquals(await askUdp(taken.port, "one"), "one");
+      // The other worker has nothing to do with it.
+      const other = events.next("worker_restarted");
+      fleet.endWorker(1);
+      assertEquals(fleet.boundPorts(), [taken.port]);
+      assertEquals(await askUdp(taken.port, "two"), "two");
+      await other;
+      const back = events.next("worker_restarted");
+      fleet.endWorker(0);
+      assertEquals([fleet.boundPorts(), fleet.complete()], [[], false]);
+      await back;
+      assertEquals(await askUdp(taken.port, "three"), "three");
+      // Bound at the second try, maybe: the one that ended had the port until just then.
+      while (!fleet.complete()) await new Promise((resolve) => setTimeout(resolve, 1));
+      assertEquals(fleet.boundPorts(), [taken.port]);
+    } finally {
+      backend.socket.close();
+      await echoing;
+    }
+  }));
