@@ -9,6 +9,7 @@ import { benchCpu } from "./cpu.ts";
 import { benchEdits } from "./edits.ts";
 import { benchL4 } from "./l4.ts";
 import { benchPropagation } from "./propagation.ts";
+import { stopWithSignals } from "./process.ts";
 import { benchScale } from "./scale.ts";
 import { benchSoak } from "./soak.ts";
 import { formatVerdict } from "./statistics.ts";
@@ -76,6 +77,7 @@ function parseArguments(args: readonly string[]): { parts: string[]; options: Op
 }
 
 const { parts, options } = parseArguments(Deno.args);
+stopWithSignals();
 const verdicts: Verdict[] = [];
 for (const name of parts) {
   console.log(name);
