@@ -20,7 +20,7 @@ export interface Engines {
   tcp: Engine;
   /** Passes connections of TLSRoutes on, their TLS untouched. */
   passthrough: Engine;
-  /** Passes on what is inside of the TLS of a TLSRoute's connections. */
+  /** Passes on what is inside of a client's TLS. */
   terminated: Engine;
 }
 

@@ -19,7 +19,7 @@ import { TlsStream } from "./tls_stream.ts";
 export type TlsTaker =
   /** Requests: ALPN offers what is spoken. */
   | "https"
-  /** A TLSRoute that gets what is inside; nothing is agreed on about that (ALPN). */
+  /** A TLSRoute or TCPRoute that gets what is inside; nothing is agreed on about that (ALPN). */
   | "tls"
   | "passthrough"
   | "nobody";
