@@ -61,8 +61,11 @@ function descriptor(): DefinitionFile {
   };
 }
 
-/** Serves on a port of loopback; 0 = any. Rejects when it is taken. */
-export async function startGrpcEcho(port: number): Promise<{ port: number; stop(): void }> {
+/** Serves on a port of loopback; 0 = any. In plaintext unless told. Rejects when it is taken. */
+export async function startGrpcEcho(
+  port: number,
+  credentials: grpc.ServerCredentials = grpc.ServerCredentials.createInsecure(),
+): Promise<{ port: number; stop(): void }> {
   const server = new grpc.Server();
   server.addService(ECHO, {
     say(call: grpc.ServerUnaryCall<string, string>, done: grpc.sendUnaryData<string>) {
@@ -79,7 +82,7 @@ export async function startGrpcEcho(port: number): Promise<{ port: number; stop(
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(
       `127.0.0.1:${port}`,
-      grpc.ServerCredentials.createInsecure(),
+      credentials,
       (error, bound) => error === null ? resolve(bound) : reject(error),
     );
   });
