@@ -52,7 +52,41 @@ const FLOODS: Readonly<Record<string, (client: TestPeer) => Uint8Array[]>> = {
   h2_pings: () => Array(4000).fill(frame({ type: h2.PING, payload: new Uint8Array(8) })),
   // CVE-2019-9515.
   h2_settings: () => Array(200).fill(settings()),
+  h2_window_updates: () =>
+    Array(4000).fill(frame({ type: h2.WINDOW_UPDATE, stream: 0, payload: uint32(1) })),
+  // CVE-2019-9513.
+  h2_ignored_frames: () =>
+    Array(4000).fill(frame({ type: h2.PRIORITY, stream: 1, payload: [0, 0, 0, 3, 1] })),
 };
+
+/** Frames that lie about their length or padding, or come when they may not → how it ends. */
+const WRONG: readonly [why: string, code: number, frames: (client: TestPeer) => Uint8Array[]][] = [
+  ["a length of 16 MB", ErrorCode.FRAME_SIZE_ERROR, () => [
+    frame({ type: h2.DATA, stream: 1 }).with(0, 255),
+  ]],
+  ["a PING of one byte", ErrorCode.FRAME_SIZE_ERROR, () => [
+    frame({ type: h2.PING, payload: [1] }),
+  ]],
+  ["more padding than there is", ErrorCode.PROTOCOL_ERROR, (client) => [
+    client.headers(1, requestFor(GOOD, "/", "POST"), false),
+    frame({ type: h2.DATA, flags: h2.PADDED, stream: 1, payload: [9, 1] }),
+  ]],
+  ["DATA before HEADERS", ErrorCode.PROTOCOL_ERROR, (client) => [client.data(1, "x")]],
+  ["CONTINUATION of nothing", ErrorCode.PROTOCOL_ERROR, () => [
+    frame({ type: h2.CONTINUATION, flags: h2.END_HEADERS, stream: 1 }),
+  ]],
+  ["another frame within a block", ErrorCode.PROTOCOL_ERROR, (client) => [
+    frame({ type: h2.HEADERS, stream: 1, payload: client.block(requestFor(GOOD)) }),
+    client.headers(3, requestFor(GOOD)),
+  ]],
+  ["a stream of the past", ErrorCode.PROTOCOL_ERROR, (client) => [
+    client.headers(5, requestFor(GOOD)),
+    client.headers(3, requestFor(GOOD)),
+  ]],
+  ["a window beyond its bound", ErrorCode.FLOW_CONTROL_ERROR, () => [
+    frame({ type: h2.WINDOW_UPDATE, stream: 0, payload: uint32(0x7fffffff) }),
+  ]],
+];
 
 interface Backends {
   endless: ScriptedBackend;
@@ -71,6 +105,15 @@ const flood = (limit: string): Step => async ({ edge, dial }, target) => {
   assert(code === ErrorCode.ENHANCE_YOUR_CALM || code === -1, String(code));
   await client.gone();
   assertEquals((await edge.metrics()).get(series), before + 1);
+};
+
+const wrongFrames: Step = async ({ dial }, target) => {
+  for (const [why, code, frames] of WRONG) {
+    const client = await dial(target);
+    await client.send(...frames(client));
+    assertEquals(await client.goaway(), code, why);
+    await client.gone();
+  }
 };
 
 /** One answer on a stream of its own, as status and body. */
@@ -132,6 +175,7 @@ const answeredEarly: Step = async ({ dial }, target) => {
 
 const STEPS: readonly (readonly [name: string, step: Step])[] = [
   ...Object.keys(FLOODS).map((limit) => [`flood: ${limit}`, flood(limit)] as const),
+  ["frames that lie, or come out of order", wrongFrames],
   ["a host of another listener", misdirected],
   ["a window that stays shut", shutWindow],
   ["gone in the middle", vanishing],

@@ -5,8 +5,8 @@
  * see.
  */
 const FIRST = 20_000;
-const PORTS_PER_RUN = 160;
-const RUNS = 75;
+const PORTS_PER_RUN = 180;
+const RUNS = 70;
 
 const base = FIRST + (Deno.pid % RUNS) * PORTS_PER_RUN;
 
@@ -39,4 +39,6 @@ export const PORTS = {
   grpcWeb: base + 153,
   grpc: base + 155,
   streams: base + 156,
+  streamClients: base + 160,
+  streamFloods: base + 170,
 } as const;

@@ -1,10 +1,10 @@
 /** `deno task run` as it is started by hand: what a newcomer does, and what is left of it. */
-import { tmpdir } from "node:os";
 import { assert, assertEquals } from "@std/assert";
-import { startBackends } from "../../deploy/standalone/start_backends.ts";
+import { startQuickstartBackends } from "../../deploy/standalone/quickstart_sample.ts";
+import { withFixedPorts } from "./fixed_ports.ts";
 import { get } from "./raw_client.ts";
 import type { Target } from "./raw_client.ts";
-import { allGone, startRun } from "./run_process.ts";
+import { allGone, startRun, withRun } from "./run_process.ts";
 import type { RunProcess } from "./run_process.ts";
 import { eventually, within } from "./wait.ts";
 
@@ -12,42 +12,6 @@ const SAMPLES = new URL("../../deploy/samples/quickstart/", import.meta.url).pat
 const SHOP = "shop.example.com";
 /** Enough requests to see what one in ten gets: missing it has a chance of 10^-23. */
 const TRIES = 500;
-
-/** The ports of the example backends are fixed: runs of these tests take turns. */
-async function withFixedPorts(test: () => Promise<void>): Promise<void> {
-  const lock = await Deno.open(`${tmpdir()}/lgw-e2e-quickstart.lock`, {
-    create: true,
-    write: true,
-  });
-  try {
-    await lock.lock(true);
-    await test();
-  } finally {
-    lock.close();
-  }
-}
-
-async function withRun(
-  args: readonly string[],
-  test: (run: RunProcess, temporary: string) => Promise<void>,
-): Promise<void> {
-  const temporary = await Deno.makeTempDir({ prefix: "lgw-e2e-run-" });
-  const run = await startRun({ args, temporary });
-  let processes: number[] = [];
-  try {
-    await run.started();
-    processes = await run.descendants();
-    await test(run, temporary);
-  } catch (error) {
-    console.error(run.output);
-    throw error;
-  } finally {
-    run.kill();
-    await run.ended;
-    await allGone(processes);
-    await Deno.remove(temporary, { recursive: true });
-  }
-}
 
 /** Where a port of the Gateway is served, as printed: 8080 for 80 unless somebody has that. */
 function servedOn(run: RunProcess, port: number): Target {
@@ -142,7 +106,7 @@ async function printedLinesWork(output: string): Promise<void> {
 Deno.test("deno task run --dir: an edit of a copy of the samples is live when it is saved", () =>
   withFixedPorts(async () => {
     const folder = await Deno.makeTempDir({ prefix: "lgw-e2e-samples-" });
-    const backends = await startBackends();
+    const backends = await startQuickstartBackends();
     try {
       for await (const { name } of Deno.readDir(SAMPLES)) {
         await Deno.copyFile(`${SAMPLES}${name}`, `${folder}/${name}`);

@@ -116,6 +116,12 @@ export class RawConnection {
     return this.#text;
   }
 
+  /** Reads so many characters and takes them. */
+  async take(length: number): Promise<string> {
+    await this.received(length);
+    return this.#take(length);
+  }
+
   /** Ends the sending side; the answer may still come. */
   closeWrite(): Promise<void> {
     return this.#conn.closeWrite();

@@ -76,6 +76,29 @@ export async function startRun({ args, temporary }: RunOptions): Promise<RunProc
   };
 }
 
+/** Runs it until the test is over; it and all of its processes are gone then. */
+export async function withRun(
+  args: readonly string[],
+  test: (run: RunProcess, temporary: string) => Promise<void>,
+): Promise<void> {
+  const temporary = await Deno.makeTempDir({ prefix: "lgw-e2e-run-" });
+  const run = await startRun({ args, temporary });
+  let processes: number[] = [];
+  try {
+    await run.started();
+    processes = await run.descendants();
+    await test(run, temporary);
+  } catch (error) {
+    console.error(run.output);
+    throw error;
+  } finally {
+    run.kill();
+    await run.ended;
+    await allGone(processes);
+    await Deno.remove(temporary, { recursive: true });
+  }
+}
+
 /** Pids of all living processes with the pid of their parent. */
 async function parents(): Promise<Map<number, number>> {
   const found = new Map<number, number>();

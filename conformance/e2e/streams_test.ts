@@ -2,73 +2,20 @@
 import { assertEquals } from "@std/assert";
 import { once } from "node:events";
 import { connect } from "node:tls";
-import { stringify } from "@std/yaml";
 import { loadSettings } from "../../shared/config/load.ts";
 import { selfSigned } from "../../shared/secrets/self_signed.ts";
 import { startTlsOrigin } from "../../shared/dataplane/upstream/testing_tls_origin.ts";
 import { withGateway } from "./harness.ts";
 import { PORTS } from "./ports.ts";
+import { localService, manifest, streamGateway, streamRoute } from "./stream_manifests.ts";
 import { eventually } from "./wait.ts";
 
 const [TCP, TLS, UDP] = [PORTS.streams, PORTS.streams + 1, PORTS.streams + 2];
-const API = "gateway.networking.k8s.io/v1";
-const metadata = (name: string) => ({ name, namespace: "e2e" });
-
-const gateway = [
-  {
-    apiVersion: API,
-    kind: "GatewayClass",
-    metadata: { name: "light-k8s-gateway" },
-    spec: { controllerName: "networknt.com/light-k8s-gateway" },
-  },
-  {
-    apiVersion: API,
-    kind: "Gateway",
-    metadata: metadata("edge"),
-    spec: {
-      gatewayClassName: "light-k8s-gateway",
-      listeners: [
-        { name: "tcp", protocol: "TCP", port: TCP },
-        { name: "tls", protocol: "TLS", port: TLS, tls: { mode: "Passthrough" } },
-        { name: "udp", protocol: "UDP", port: UDP },
-      ],
-    },
-  },
-].map((object) => stringify(object)).join("---\n");
-
-function route(kind: string, spec: Record<string, unknown>): string {
-  const section = kind.slice(0, 3).toLowerCase();
-  return stringify({
-    apiVersion: API,
-    kind,
-    metadata: metadata(section),
-    spec: {
-      parentRefs: [{ name: "edge", sectionName: section }],
-      rules: [{ backendRefs: [{ name: section, port: 1 }] }],
-      ...spec,
-    },
-  });
-}
-
-/** A Service of one endpoint on this machine. */
-function service(name: string, protocol: "TCP" | "UDP", port: number): string {
-  return [
-    {
-      apiVersion: "v1",
-      kind: "Service",
-      metadata: metadata(name),
-      spec: { ports: [{ name: "p", port: 1, protocol }] },
-    },
-    {
-      apiVersion: "discovery.k8s.io/v1",
-      kind: "EndpointSlice",
-      metadata: { ...metadata(`${name}-a`), labels: { "kubernetes.io/service-name": name } },
-      addressType: "IPv4",
-      endpoints: [{ addresses: ["127.0.0.1"] }],
-      ports: [{ name: "p", port, protocol }],
-    },
-  ].map((object) => stringify(object)).join("---\n");
-}
+const LISTENERS = [
+  { name: "tcp", protocol: "TCP", port: TCP },
+  { name: "tls", protocol: "TLS", port: TLS, tls: { mode: "Passthrough" } },
+  { name: "udp", protocol: "UDP", port: UDP },
+];
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
@@ -125,17 +72,25 @@ async function serves(workers: number): Promise<void> {
     await withGateway({
       settings: { ...loadSettings({ env: { get: () => undefined } }), workers },
       files: {
-        gateway,
-        services: [
-          service("tcp", "TCP", tcp.addr.port),
-          service("tls", "TCP", tls.port),
-          service("udp", "UDP", udp.addr.transport === "udp" ? udp.addr.port : 0),
-        ].join("---\n"),
-        routes: [
-          route("TCPRoute", {}),
-          route("TLSRoute", { hostnames: ["*.example.com"] }),
-          route("UDPRoute", {}),
-        ].join("---\n"),
+        gateway: manifest(streamGateway(LISTENERS)),
+        services: manifest([
+          ...localService("tcp", { port: tcp.addr.port }),
+          ...localService("tls", { port: tls.port }),
+          ...localService("udp", {
+            port: udp.addr.transport === "udp" ? udp.addr.port : 0,
+            protocol: "UDP",
+          }),
+        ]),
+        routes: manifest([
+          streamRoute("TCPRoute", { name: "tcp", section: "tcp", to: "tcp" }),
+          streamRoute("TLSRoute", {
+            name: "tls",
+            section: "tls",
+            to: "tls",
+            hostnames: ["*.example.com"],
+          }),
+          streamRoute("UDPRoute", { name: "udp", section: "udp", to: "udp" }),
+        ]),
       },
     }, async (running) => {
       await running.ready();

@@ -27,7 +27,12 @@ export async function unpackedProgram(name: string, options: DebianOptions): Pro
   const root = `${programCache(env)}/debian/${packageName}`;
   if (!await exists(root)) {
     onProgress(`fetching ${packageName} from Debian (once)`);
-    await unpack(packageName, root);
+    await unpack(packageName, root).catch((cause) => {
+      throw new Error(
+        `${name} is not on PATH, and Debian's package ${packageName} cannot be had: install it`,
+        { cause },
+      );
+    });
   }
   const path = `${root}/${file}`;
   if (!await exists(path)) throw new Error(`${packageName}: no ${file} in it`);
@@ -81,7 +86,10 @@ async function unpack(packageName: string, root: string): Promise<void> {
         await runCommand(["dpkg-deb", "-x", `${work}/${name}`, `${work}/root`]);
       }
     }
-    await Deno.rename(`${work}/root`, root);
+    await Deno.rename(`${work}/root`, root).catch(async (error) => {
+      // Somebody else was as quick.
+      if (!await exists(root)) throw error;
+    });
   } finally {
     await Deno.remove(work, { recursive: true });
   }

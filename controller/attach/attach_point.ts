@@ -4,6 +4,7 @@
  */
 import { keyOf, type RouteGroupKind, type RouteNamespaces } from "../model/objects.ts";
 import { allListeners, type GatewayDecision } from "./gateways.ts";
+import { terminatesTls } from "./listeners.ts";
 
 /** A Gateway or ListenerSet that routes can attach to. */
 export interface AttachPoint {
@@ -24,6 +25,8 @@ export interface AttachListener {
   hostname: string;
   supportedKinds: readonly RouteGroupKind[];
   namespaces: RouteNamespaces;
+  /** Clients' TLS ends here. */
+  terminatesTls: boolean;
   /** Served: in the snapshot with the routes that attach. */
   usable: boolean;
 }
@@ -43,6 +46,7 @@ export function attachPoints(decision: GatewayDecision): Map<string, AttachPoint
         hostname,
         supportedKinds,
         namespaces: listener.allowedRoutes.namespaces,
+        terminatesTls: terminatesTls(listener),
         usable,
       })),
     }]),

@@ -46,13 +46,15 @@ export type BackendDecision =
 
 export interface BackendContext extends PolicyContext {
   route: Route;
+  /** Its connections may be what was inside of a client's TLS. */
+  opened: boolean;
   /** Names the reference in messages. */
   field: string;
 }
 
 /** Kind, then grant, then existence: a missing grant never reveals what exists. */
 export function decideBackend(ref: BackendTarget, context: BackendContext): BackendDecision {
-  const { view, trustCache, route, field } = context;
+  const { view, trustCache, route, opened, field } = context;
   const isService = ref.group === "" && ref.kind === "Service";
   const isLight = ref.group === LIGHT_GROUP && ref.kind === "LightBackend";
   if (!isService && !isLight) {
@@ -73,7 +75,7 @@ export function decideBackend(ref: BackendTarget, context: BackendContext): Back
         grantHint(reference),
     );
   }
-  const target = { view, trustCache, namespace, field, kind: route.kind };
+  const target = { view, trustCache, namespace, opened, field, kind: route.kind };
   return isService ? serviceBackend(ref, target) : lightBackend(ref, target);
 }
 
@@ -82,10 +84,11 @@ interface Target extends PolicyContext {
   field: string;
   /** Of the route. Calls go over HTTP/2, whether the port says so or not. */
   kind: Route["kind"];
+  opened: boolean;
 }
 
 function serviceBackend(ref: BackendTarget, target: Target): BackendDecision {
-  const { view, namespace, field, kind } = target;
+  const { view, namespace, field, kind, opened } = target;
   const transport = kind === "UDPRoute" ? "UDP" : "TCP";
   const name = `Service "${namespace}/${ref.name}"`;
   const service = view.get("Service", namespace, ref.name);
@@ -114,15 +117,16 @@ function serviceBackend(ref: BackendTarget, target: Target): BackendDecision {
   }
   const place = { namespace, name: ref.name, port: port.port };
   const source = { kind: "Service" as const, service, port };
-  // Nothing but a terminated TLSRoute opens TLS of its own (GEP-2643); others pass bytes on.
-  if (kind === "TCPRoute" || kind === "UDPRoute") return streamBackend(place, { kind, source });
+  // Bytes that were never opened are passed on as they are, whatever a policy says of the backend.
+  if (kind === "UDPRoute") return streamBackend(place, { variant: "udp", source });
+  if (kind === "TCPRoute" && !opened) return streamBackend(place, { variant: "tcp", source });
   const { policies, secured, problem } = portPolicies({ service, port }, target);
   if (problem !== undefined) {
     const { reason, message } = problem;
     return { ok: false, because: "policy", reason, message: `${field}: ${message}`, policies };
   }
-  if (kind === "TLSRoute") {
-    const backend = streamBackend(place, { kind, source });
+  if (kind === "TLSRoute" || kind === "TCPRoute") {
+    const backend = streamBackend(place, { variant: "tls", source });
     return { ...backend, policies, ...(secured === undefined ? {} : { secured }) };
   }
   const protocol = backendProtocol(port.appProtocol, secured !== undefined);
@@ -153,18 +157,16 @@ function serviceBackend(ref: BackendTarget, target: Target): BackendDecision {
   };
 }
 
-/** Bytes are passed on as they are, whatever the port's appProtocol says. */
+/**
+ * Bytes are passed on as they are, whatever the port's appProtocol says. A cluster of the variant
+ * `tls` may have TLS of its own, for what was inside of a client's (GEP-2643); others never have.
+ */
 function streamBackend(
   { namespace, name, port }: { namespace: string; name: string; port: number },
-  { kind, source }: {
-    kind: "TCPRoute" | "TLSRoute" | "UDPRoute";
-    source: ResolvedBackend["source"];
-  },
+  { variant, source }: { variant: "tcp" | "tls" | "udp"; source: ResolvedBackend["source"] },
 ): ResolvedBackend {
-  const protocol = kind === "UDPRoute" ? "udp" : "tcp";
+  const protocol = variant === "udp" ? "udp" : "tcp";
   const light = source.kind === "LightBackend";
-  // A TLSRoute's cluster may have TLS of its own, and a TCPRoute's never.
-  const variant = { TCPRoute: "tcp", TLSRoute: "tls", UDPRoute: "udp" }[kind];
   return {
     ok: true,
     cluster: clusterId(namespace, name, port, light ? `lightbackend-${variant}` : variant),
@@ -179,7 +181,7 @@ function streamBackend(
 
 function lightBackend(
   ref: BackendTarget,
-  { view, namespace, field, kind }: Target,
+  { view, namespace, field, kind, opened }: Target,
 ): BackendDecision {
   const backend = view.get("LightBackend", namespace, ref.name);
   if (backend === undefined) {
@@ -194,7 +196,8 @@ function lightBackend(
   }
   if (kind === "TCPRoute" || kind === "TLSRoute") {
     const place = { namespace, name: ref.name, port: 0 };
-    return streamBackend(place, { kind, source: { kind: "LightBackend", backend } });
+    const variant = opened ? "tls" : "tcp";
+    return streamBackend(place, { variant, source: { kind: "LightBackend", backend } });
   }
   if (kind === "GRPCRoute" && backend.spec.protocol !== "h2c") {
     return bad(

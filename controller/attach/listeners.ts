@@ -48,7 +48,7 @@ const TLS_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "TLSRoute" };
 const UDP_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "UDPRoute" };
 const TCP_ROUTE: RouteGroupKind = { group: GATEWAY_GROUP, kind: "TCPRoute" };
 
-/** The protocols that are served, with the routes that can attach. */
+/** The protocols that are served, with the routes that attach unless the listener names others. */
 const PROTOCOLS: ReadonlyMap<string, readonly RouteGroupKind[]> = new Map([
   ["HTTP", [HTTP_ROUTE, GRPC_ROUTE]],
   ["HTTPS", [HTTP_ROUTE, GRPC_ROUTE]],
@@ -225,9 +225,10 @@ function conflict(
 function allowedKinds(
   listener: GatewayListener,
 ): { supported: RouteGroupKind[]; unsupported?: string } {
-  const possible = PROTOCOLS.get(listener.protocol) ?? [];
+  const usual = PROTOCOLS.get(listener.protocol) ?? [];
   const asked = listener.allowedRoutes.kinds ?? [];
-  if (asked.length === 0) return { supported: [...possible] };
+  if (asked.length === 0) return { supported: [...usual] };
+  const possible = [...usual, ...kindsOnRequest(listener)];
   const supported = possible.filter((kind) => asked.some((entry) => sameKind(entry, kind)));
   const wrong = asked.find((entry) => !possible.some((kind) => sameKind(entry, kind)));
   if (wrong === undefined) return { supported };
@@ -235,8 +236,22 @@ function allowedKinds(
   return {
     supported,
     unsupported: `${wrong.kind} of group "${wrong.group}" cannot attach to protocol ` +
-      `${listener.protocol}; possible: ${choice === "" ? "none" : choice}`,
+      `${listener.protocol}${tlsMode(listener)}; possible: ${choice === "" ? "none" : choice}`,
   };
+}
+
+/**
+ * Kinds that attach only where `allowedRoutes.kinds` names them. A TCPRoute may take what is inside of
+ * TLS (the API's description of TLSRoute says so), but it has no hostnames: one that names its Gateway
+ * and no listener would take every server name that no TLSRoute has, on listeners that nobody meant.
+ * Where TLS is not ended there is no plain stream for it.
+ */
+function kindsOnRequest(listener: GatewayListener): RouteGroupKind[] {
+  return listener.protocol === "TLS" && terminatesTls(listener) ? [TCP_ROUTE] : [];
+}
+
+function tlsMode({ protocol, tls }: GatewayListener): string {
+  return protocol === "TLS" ? ` with mode ${tls?.mode ?? "Terminate"}` : "";
 }
 
 function sameKind(a: RouteGroupKind, b: RouteGroupKind): boolean {

@@ -41,17 +41,20 @@ export function decideRoute(route: Route, context: RouteContext): RouteDecision 
   const contents = decideContent(route);
   const parents = decideParents(route, { ...context, content: contentOf(contents) });
   if (parents.length === 0) return undefined;
+  const { view, trustCache } = context;
+  const opened = carriesOpenedTls(route, parents);
   const rules = route.spec.rules.map((rule, index): RuleDecision => ({
     content: contents[index] ?? OK,
     mirrors: decideMirrors(filtersOf(rule), {
-      view: context.view,
-      trustCache: context.trustCache,
+      view,
+      trustCache,
       route,
+      opened,
       field: `spec.rules[${index}].filters`,
     }),
     backends: (rule.backendRefs ?? []).map((ref, position) => {
       const field = `spec.rules[${index}].backendRefs[${position}]`;
-      const place = { view: context.view, trustCache: context.trustCache, route, field };
+      const place = { view, trustCache, route, opened, field };
       return {
         ref,
         decision: decideBackend(ref, place),
@@ -60,6 +63,15 @@ export function decideRoute(route: Route, context: RouteContext): RouteDecision 
     }),
   }));
   return { route, parents, rules, resolvedRefs: resolveRefs(rules) };
+}
+
+/**
+ * May connections of a route be what was inside of a client's TLS? Those of a TLSRoute always may; a
+ * TCPRoute's when it is on a listener that ends TLS.
+ */
+function carriesOpenedTls({ kind }: Route, parents: readonly ParentDecision[]): boolean {
+  if (kind !== "TCPRoute") return kind === "TLSRoute";
+  return parents.some(({ listeners }) => listeners.some(({ terminatesTls }) => terminatesTls));
 }
 
 /**

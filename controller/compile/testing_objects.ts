@@ -59,13 +59,19 @@ const listenerNamespaces = fc.constantFrom(
   { from: "Selector" as const, selector: { matchLabels: { team: "red" } } },
 );
 
+const listenerKinds = seldom(["TCPRoute"], ["TLSRoute", "TCPRoute"], ["HTTPRoute"])
+  .map((kinds) => kinds?.map((kind) => ({ group: GATEWAY_GROUP, kind })));
+
 const listener = (name: string, ports = [80, 443]) =>
   fc.record({
     name: fc.constant(name),
     port: fc.constantFrom(...ports),
     protocol: pick("HTTP", "HTTP", "HTTP", "HTTPS", "HTTPS", "HTTPS", "TCP", "TLS", "UDP"),
     hostname: pick<string | undefined>(undefined, "a.example.com", "*.example.com"),
-    allowedRoutes: fc.record({ namespaces: listenerNamespaces }),
+    allowedRoutes: fc.record({
+      namespaces: listenerNamespaces,
+      kinds: listenerKinds,
+    }).map(present),
     tls: fc.record({
       mode: fc.constantFrom("Terminate" as const, "Passthrough" as const),
       certificateRefs: fc.array(

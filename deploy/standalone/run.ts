@@ -4,13 +4,10 @@ import { loadSettings } from "../../shared/config/load.ts";
 import type { Settings } from "../../shared/config/settings.ts";
 import { errorMessage } from "../../shared/lib/log.ts";
 import { parse } from "@std/yaml";
-import { startBackends } from "./start_backends.ts";
-import { quickstartGuide, servedPorts, servedSummary } from "./guide.ts";
-import { quickstartSecret } from "./quickstart_secret.ts";
+import { servedPorts, servedSummary } from "./guide.ts";
+import { prepareSamples, QUICKSTART } from "./samples.ts";
 import { startStack } from "./stack.ts";
 import type { BusKind, Stack } from "./stack.ts";
-
-const SAMPLES = new URL("../samples/quickstart", import.meta.url).pathname;
 
 interface RunOptions {
   dir?: string[];
@@ -30,7 +27,11 @@ function parseArguments(args: readonly string[]): RunOptions {
         "their own, on loopback. Port 80 is served on 8080 and 443 on 8443. Manifests are watched:\n" +
         "saving a file changes the gateway at once. Ctrl-C ends everything.",
     )
-    .option("--dir <path...>", "manifests to serve (file or folder) instead of the quick start")
+    .option(
+      "--dir <path...>",
+      "manifests to serve (file or folder) instead of the quick start; the folders in\n" +
+        "deploy/samples come with their backends",
+    )
     .option("--state <folder>", "keep keys, streams and history here between runs")
     .option("--proxies <n>", "number of proxies, on 127.0.0.1, 127.0.0.2, …", "1")
     .option("--workers <n>", "workers per proxy, each on a core of its own")
@@ -45,6 +46,7 @@ function parseArguments(args: readonly string[]): RunOptions {
       "after",
       "\nExamples:\n" +
         "  deno task run\n" +
+        "  deno task run --dir deploy/samples/protocols\n" +
         "  deno task run --dir my-manifests --state ~/.lgw\n" +
         "\nWhile it runs: deno task cli status, explain, history.",
     );
@@ -114,7 +116,6 @@ async function main(): Promise<void> {
     console.log("k8sGatewayApi.enabled is false: nothing to run");
     return;
   }
-  const quickstart = options.dir === undefined;
   const stop = Promise.withResolvers<void>();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     Deno.addSignalListener(signal, () => stop.resolve());
@@ -127,13 +128,15 @@ async function main(): Promise<void> {
   const print = (text: string) => {
     if (!stopping) console.log(text);
   };
-  const tls = quickstart ? await quickstartSecret(new Date()) : undefined;
-  const backends = quickstart ? await startBackends() : undefined;
+  const manifests = await Promise.all(
+    (options.dir ?? [QUICKSTART]).map((path) => Deno.realPath(path)),
+  );
+  const samples = await prepareSamples(manifests, new Date());
   let stack: Stack | undefined;
   const serve = async () => {
     stack = await startStack({
-      manifests: await Promise.all((options.dir ?? [SAMPLES]).map((path) => Deno.realPath(path))),
-      inlineManifests: tls === undefined ? [] : [tls.manifest],
+      manifests,
+      inlineManifests: samples.flatMap(({ manifests }) => manifests),
       proxies: options.proxies,
       settings,
       ...(options.bus === undefined ? {} : { bus: options.bus }),
@@ -144,10 +147,12 @@ async function main(): Promise<void> {
     });
     const ports = await servedPorts(stack);
     print(servedSummary(stack, ports));
-    if (tls !== undefined) {
-      const certificate = `${stack.stateDir}/quickstart-ca.pem`;
-      await Deno.writeTextFile(certificate, tls.certificate);
-      print(quickstartGuide({ samples: SAMPLES, certificate, ports }));
+    const fileOf = (name: string) => `${stack?.stateDir}/${name}`;
+    for (const { files, guide } of samples) {
+      for (const [name, text] of Object.entries(files)) {
+        await Deno.writeTextFile(fileOf(name), text);
+      }
+      print(guide({ ports, fileOf }));
     }
     print("Ctrl-C ends it.");
   };
@@ -159,7 +164,7 @@ async function main(): Promise<void> {
   } finally {
     await serving.catch(() => {});
     await stack?.stop();
-    await backends?.stop();
+    await Promise.all(samples.map(({ backends }) => backends.stop()));
   }
 }
 

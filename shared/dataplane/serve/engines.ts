@@ -20,7 +20,7 @@ export interface Engines {
   tcp: Engine;
   /** Passes connections of TLSRoutes on, their TLS untouched. */
   passthrough: Engine;
-  /** Passes on what is inside of the TLS of a TLSRoute's connections. */
+  /** Passes on what is inside of a client's TLS. */
   terminated: Engine;
 }
 
@@ -51,13 +51,13 @@ export function openByServerName(
   { engines, deadlines, handshakeTimeout, onHandshakeFailure }:
     & Omit<FirstBytesOptions, "onSilence">
     & {
-      onHandshakeFailure: (reason: "protocol") => void;
+      onHandshakeFailure: (reason: "timeout" | "protocol" | "closed") => void;
     },
 ): OpenConnection {
   return openAfter(stream, async () => {
-    const name = await peekClientHello(stream, { deadlines, timeout: handshakeTimeout });
-    if (name !== undefined) return engines.passthrough(stream, infoOf(name));
-    onHandshakeFailure("protocol");
+    const peeked = await peekClientHello(stream, { deadlines, timeout: handshakeTimeout });
+    if (peeked.kind === "hello") return engines.passthrough(stream, infoOf(peeked.serverName));
+    onHandshakeFailure(peeked.reason);
     return undefined;
   });
 }

@@ -6,7 +6,7 @@
 import { createServer, type Socket } from "node:net";
 import { Deadline } from "../upstream/deadlines.ts";
 import { ClientHelloReader } from "./client_hello.ts";
-import { joined } from "./peek_client_hello.ts";
+import { HeldBytes } from "./held_bytes.ts";
 import {
   type BoundTls,
   type TlsConnection,
@@ -19,7 +19,7 @@ import { TlsStream } from "./tls_stream.ts";
 export type TlsTaker =
   /** Requests: ALPN offers what is spoken. */
   | "https"
-  /** A TLSRoute that gets what is inside; nothing is agreed on about that (ALPN). */
+  /** A TLSRoute or TCPRoute that gets what is inside; nothing is agreed on about that (ALPN). */
   | "tls"
   | "passthrough"
   | "nobody";
@@ -68,7 +68,7 @@ export function listenMixed(options: MixedServerOptions): Promise<BoundTls> {
   const front = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     if (socket.remoteAddress === undefined || !options.admit()) return void socket.destroy();
     const reader = new ClientHelloReader();
-    const held: Uint8Array[] = [];
+    const held = new HeldBytes();
     options.onHandshaking?.(1);
     const deadline = new Deadline(() => {
       onHandshakeFailure("timeout");
@@ -82,7 +82,10 @@ export function listenMixed(options: MixedServerOptions): Promise<BoundTls> {
       socket.off("end", onGone);
       socket.off("close", settle);
     };
-    const onGone = () => void socket.destroy();
+    const onGone = () => {
+      onHandshakeFailure("closed");
+      socket.destroy();
+    };
     const onData = (bytes: Uint8Array) => {
       held.push(bytes);
       const answer = reader.push(bytes);
@@ -93,7 +96,7 @@ export function listenMixed(options: MixedServerOptions): Promise<BoundTls> {
         return void socket.destroy();
       }
       socket.pause();
-      socket.unshift(joined(held));
+      socket.unshift(held.take());
       handOver(socket, answer.serverName);
     };
     socket.on("data", onData);

@@ -1,4 +1,4 @@
-/** TLSRoutes on real sockets: passed on, ended, and both beside HTTPS on one port. */
+/** Routes of TLS listeners on real sockets: passed on, ended, and both beside HTTPS on one port. */
 import { assertEquals } from "@std/assert";
 import { once } from "node:events";
 import { connect, type ConnectionOptions, type TLSSocket } from "node:tls";
@@ -18,7 +18,10 @@ type Tls = Pick<ListenerResource, "hostname" | "passthrough" | "certificates">;
 interface Setup {
   /** Listener name → what it is like; `https` is one of HTTPS. */
   listeners: Record<string, Tls & { https?: true }>;
-  /** `listener hostname backend`; backends: `tls`, `plain`, `secured` and `missing`. */
+  /**
+   * `listener hostname backend`, the oldest first; `-` as hostname: a TCPRoute. Backends: `tls`,
+   * `plain`, `secured` and `missing`.
+   */
   routes: string[];
   limits?: Partial<Limits>;
 }
@@ -112,11 +115,12 @@ function resources({ listeners, routes }: Setup): Map<string, Resource> {
     const [listener = "", hostname = "", to = ""] = route.split(" ");
     const id = `cluster/d/${to}/1/tls`;
     if (to !== "missing") all.set(id, cluster(to));
-    all.set(`tlsroute/d/r${index}`, {
-      kind: "tlsroute",
+    const kind = hostname === "-" ? "tcproute" : "tlsroute";
+    all.set(`${kind}/d/r${index}`, {
+      kind,
       created: index,
       listeners: [listener],
-      hostnames: [hostname],
+      hostnames: hostname === "-" ? [] : [hostname],
       rules: [{
         backends: [
           to === "missing" ? { weight: 1, error: "InvalidKind" } : {
@@ -257,6 +261,29 @@ Deno.test("TLSRoute with Terminate: the backend gets plaintext, or TLS of its ow
     assertEquals(await ping(running, "a.example.com", { ALPNProtocols: ["sql"] }), "plain ping");
     assertEquals(await ping(running, "b.example.com"), "tls ping");
     assertEquals(running.names, ["a.example.com"]);
+  });
+});
+
+Deno.test("TCPRoute on TLS: after every TLSRoute with the name, the oldest first", async () => {
+  const certificates = ["cert/d/c"];
+  const listeners = {
+    wild: { hostname: "*.example.com", certificates },
+    any: { hostname: "", certificates },
+  };
+  const routes = [
+    "wild - plain",
+    "wild - missing",
+    "wild sql.example.com secured",
+    "any - secured",
+    "any - plain",
+  ];
+  await withRoutes({ listeners, routes }, async (running) => {
+    assertEquals(await ping(running, "sql.example.com"), "tls ping");
+    assertEquals(await ping(running, "a.example.com"), "plain ping");
+    // Another name, and none, are the other listener's.
+    assertEquals(await ping(running, "elsewhere.org"), "tls ping");
+    assertEquals(await ping(running, ""), "tls ping");
+    assertEquals(running.names, ["a.example.com", "a.example.com", "a.example.com"]);
   });
 });
 
