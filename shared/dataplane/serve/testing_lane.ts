@@ -1,4 +1,6 @@
 /** For tests: routes of connections on a real socket, with backends that speak first. */
+import { once } from "node:events";
+import { createServer, type Socket } from "node:net";
 import { systemClock } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
 import type { Resource, StreamRouteResource } from "../../snapshot/schema.ts";
@@ -49,7 +51,7 @@ export async function withLane(setup: LaneSetup, run: (lane: Lane) => Promise<vo
     echo: serve("echo"),
     b: serve("b"),
     c: serve("c"),
-    deaf: serve("deaf", () => deaf.promise),
+    deaf: await serveDeaf(deaf.promise),
   };
   const endpoints = new EndpointRegistry({ random: () => 0, limits });
   const set = (name: string, ...ports: number[]) =>
@@ -184,14 +186,13 @@ function resources({ routes, created }: LaneSetup): Map<string, Resource> {
 }
 
 /** Greets, then echoes until the client ends; `hold` instead of reading. */
-function serve(name: string, hold?: () => Promise<void>) {
+function serve(name: string) {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const open = new Set<Promise<void>>();
   const one = async (conn: Deno.TcpConn) => {
     try {
       await conn.write(new TextEncoder().encode(`hello ${name}\n`));
-      if (hold !== undefined) await hold();
-      else await conn.readable.pipeTo(conn.writable);
+      await conn.readable.pipeTo(conn.writable);
     } catch {
       // The lane closed it.
     }
@@ -214,6 +215,31 @@ function serve(name: string, hold?: () => Promise<void>) {
       listener.close();
       await loop;
       await Promise.all(open);
+    },
+  };
+}
+
+/** Greets, never reads, and resets every connection in the end: Deno's own would end them. */
+async function serveDeaf(end: Promise<void>) {
+  const sockets = new Set<Socket>();
+  const server = createServer({ pauseOnConnect: true }, (socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.once("close", () => sockets.delete(socket));
+    socket.write("hello deaf\n");
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  void end.then(() => {
+    for (const socket of sockets) socket.resetAndDestroy();
+  });
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return {
+    port: address.port,
+    close: async () => {
+      server.close();
+      if (server.listening || sockets.size > 0) await once(server, "close");
     },
   };
 }
