@@ -7,6 +7,7 @@ import { benchCluster } from "./cluster.ts";
 import { benchClusterScale } from "./cluster_scale.ts";
 import { benchCpu } from "./cpu.ts";
 import { benchEdits } from "./edits.ts";
+import { benchGrpc } from "./grpc.ts";
 import { benchPropagation } from "./propagation.ts";
 import { benchScale } from "./scale.ts";
 import { benchSoak } from "./soak.ts";
@@ -30,6 +31,7 @@ interface Options {
 
 const PARTS: Readonly<Record<string, Part>> = {
   cpu: { unnamed: "always", run: (print, { full }) => benchCpu(print, { full }) },
+  grpc: { unnamed: "full", run: (print, { full }) => benchGrpc(print, { full }) },
   propagation: { unnamed: "always", run: (print) => benchPropagation(print) },
   edits: { unnamed: "always", run: (print, { full }) => benchEdits(print, { full }) },
   scale: { unnamed: "full", run: (print) => benchScale(print) },
