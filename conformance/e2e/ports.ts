@@ -38,4 +38,5 @@ export const PORTS = {
   tls: base + 150,
   grpc: base + 155,
   streams: base + 156,
+  grpcStreams: base + 152,
 } as const;
