@@ -7,7 +7,6 @@ import { CLIENT_CORE, ENVOY_PORT, openContest, startEnvoy, startOwn } from "./cp
 import type { Contest } from "./cpu_contestants.ts";
 import { ECHOED, GRPC_ROWS, SERVICE } from "./grpc_rows.ts";
 import { grpcRouteManifest, HOST, writeManifests } from "./manifests.ts";
-import type { GrpcMethod } from "./manifests.ts";
 import { envoyConfig } from "./peers/envoy.ts";
 import { spawn, waitForPort } from "./process.ts";
 
@@ -59,7 +58,7 @@ export async function startGrpcContest(tools: GrpcTools): Promise<Contest> {
         name: `g${i}`,
         host: HOST,
         methods: methodsOf(i),
-        backend: "backend",
+        backends: { backend: 1 },
         header: { name: ECHOED, value: headerOf(i) },
       });
       await Deno.writeTextFile(`${manifests}/route-${i}.yaml`, route);
@@ -80,7 +79,7 @@ export async function startGrpcContest(tools: GrpcTools): Promise<Contest> {
 }
 
 /** The methods of a route: of the median one those that are called, of any other one of its own. */
-function methodsOf(route: number): GrpcMethod[] {
+function methodsOf(route: number): { service: string; method: string }[] {
   if (route !== MEDIAN) return [{ service: `bench.example.Service${route}`, method: "Call" }];
   const called = new Set(GRPC_ROWS.map(({ method }) => method));
   return [...called].map((method) => ({ service: SERVICE, method }));

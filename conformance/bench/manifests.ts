@@ -55,17 +55,19 @@ export interface GrpcRouteManifest {
   host: string;
   /** Any of these is the route's. */
   methods: readonly GrpcMethod[];
-  backend: string;
+  /** LightBackends → weights. */
+  backends: Readonly<Record<string, number>>;
   /** A header that the route sets in the request. */
   header: { name: string; value: string };
 }
 
 export interface GrpcMethod {
   service: string;
-  method: string;
+  /** Default: any. */
+  method?: string;
 }
 
-/** One GRPCRoute with one header filter, to a LightBackend. */
+/** One GRPCRoute with one header filter, to LightBackends. */
 export function grpcRouteManifest(route: GrpcRouteManifest): string {
   return stringify({
     apiVersion: "gateway.networking.k8s.io/v1",
@@ -80,9 +82,12 @@ export function grpcRouteManifest(route: GrpcRouteManifest): string {
           type: "RequestHeaderModifier",
           requestHeaderModifier: { set: [route.header] },
         }],
-        backendRefs: [
-          { group: "gateway.lightapi.net", kind: "LightBackend", name: route.backend },
-        ],
+        backendRefs: Object.entries(route.backends).map(([name, weight]) => ({
+          group: "gateway.lightapi.net",
+          kind: "LightBackend",
+          name,
+          weight,
+        })),
       }],
     },
   });
