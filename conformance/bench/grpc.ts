@@ -2,6 +2,7 @@
  * CPU per call of the proxy process against Envoy: gRPC in plaintext and over TLS to one backend
  * over h2c, a thousand methods, one header filter; client and backend share the other core.
  */
+import type { Program } from "../programs/program.ts";
 import { versions } from "./cpu_contestants.ts";
 import type { Contestant } from "./cpu_contestants.ts";
 import { getGrpcTools, MEDIAN_HEADER, startGrpcContest } from "./grpc_contestants.ts";
@@ -29,8 +30,12 @@ export async function benchGrpc(
   const folder = await Deno.makeTempDir({ prefix: "lgw-bench-" });
   try {
     const { contestants, authority } = contest;
-    for (const contestant of contestants) await checkAnswers(contestant, authority);
-    const { h2load } = tools;
+    const { h2load, grpcurl } = tools;
+    const certificate = `${folder}/authority.pem`;
+    await Deno.writeTextFile(certificate, authority);
+    for (const contestant of contestants) {
+      await checkAnswers(contestant, { grpcurl, certificate });
+    }
     const rows = GRPC_ROWS.map((row) => {
       const calls = row.calls * times;
       const ask = (contestant: Contestant, calls: number) =>
@@ -51,12 +56,15 @@ export async function benchGrpc(
 }
 
 /** Correctness first: every row's answer, once the contestant has its routes. */
-async function checkAnswers(contestant: Contestant, authority: string): Promise<void> {
+async function checkAnswers(
+  contestant: Contestant,
+  client: { grpcurl: Program; certificate: string },
+): Promise<void> {
   const until = performance.now() + START;
   for (const row of GRPC_ROWS) {
     for (;;) {
       try {
-        await checkCall(row, { contestant, authority, echoed: MEDIAN_HEADER });
+        await checkCall(row, { ...client, contestant, echoed: MEDIAN_HEADER });
         break;
       } catch (error) {
         if (performance.now() >= until) throw error;

@@ -19,6 +19,7 @@ export const MEDIAN_HEADER = headerOf(MEDIAN);
 export interface GrpcTools {
   envoy: Program;
   h2load: Program;
+  grpcurl: Program;
   server: Program;
 }
 
@@ -32,6 +33,7 @@ export async function getGrpcTools(onProgress: (message: string) => void): Promi
       package: "nghttp2-client",
       file: "usr/bin/h2load",
     }),
+    grpcurl: await goProgram(GO_PROGRAMS.grpcurl, options),
     server: await goProgram(GO_PROGRAMS.grpcInteropServer, options),
   };
 }

@@ -1,6 +1,5 @@
 /** What `bench grpc` calls, how its load is made, and what an answer has to be. */
 import { Buffer } from "node:buffer";
-import * as grpc from "@grpc/grpc-js";
 import type { Program } from "../programs/program.ts";
 import type { Contestant } from "./cpu_contestants.ts";
 import { onClientCore } from "./cpu_rows.ts";
@@ -67,57 +66,46 @@ export function messageOf({ messages: { size } }: GrpcRow): Buffer {
 /** One call by a client that is not ours: messages, metadata and status are what they should be. */
 export async function checkCall(
   row: GrpcRow,
-  { contestant, authority, echoed }: {
+  { grpcurl, contestant, certificate, echoed }: {
+    grpcurl: Program;
     contestant: Contestant;
-    authority: string;
+    /** File of the authority, as PEM. */
+    certificate: string;
     /** What the filter sets, and the server sends back. */
     echoed: string;
   },
 ): Promise<void> {
   const { name, port } = contestant;
   const tls = row.over === "TLS";
-  const client = new grpc.Client(
+  // Without OK as status it fails.
+  const output = await onClientCore(grpcurl, [
+    ...(tls ? ["-cacert", certificate] : ["-plaintext"]),
+    ...["-authority", HOST, "-v", "-import-path", PROTO_FOLDER, "-proto", "grpc_testing.proto"],
+    ...["-d", JSON.stringify(jsonOf(row))],
     `127.0.0.1:${tls ? port.tls : port.plain}`,
-    tls ? grpc.credentials.createSsl(Buffer.from(authority)) : grpc.credentials.createInsecure(),
-    { "grpc.ssl_target_name_override": HOST, "grpc.default_authority": HOST },
-  );
-  try {
-    const { code, details, metadata, messages } = await callOnce(client, row);
-    const expected = messageOf(row);
-    const right = code === grpc.status.OK && messages.length === row.messages.count &&
-      messages.every((message) => message.equals(expected)) &&
-      (row.method !== "UnaryCall" || metadata.get(ECHOED).join() === echoed);
-    if (right) return;
-    throw new Error(
-      `${name}, ${row.name}: ${messages.length} messages, ${ECHOED}: ${metadata.get(ECHOED)}, ` +
-        `status ${code} ${details}`,
-    );
-  } finally {
-    client.close();
+    `${SERVICE}/${row.method}`,
+  ]);
+  const { count, size } = row.messages;
+  const body = `"${Buffer.alloc(size).toString("base64")}"`;
+  const right = output.split(body).length - 1 === count &&
+    new RegExp(`received ${count} responses?$`, "m").test(output) &&
+    (row.method !== "UnaryCall" || output.includes(`\n${ECHOED}: ${echoed}\n`));
+  if (!right) throw new Error(`${name}, ${row.name}: answers wrongly: ${output.slice(0, 1000)}`);
+}
+
+const PROTO_FOLDER = new URL("peers/", import.meta.url).pathname;
+
+/** The same request as {@linkcode requestOf}, as the client wants it told. */
+function jsonOf({ method, messages: { count, size } }: GrpcRow): unknown {
+  switch (method) {
+    case "UnaryCall":
+      return {
+        responseSize: size,
+        payload: { body: Buffer.alloc(size, "x").toString("base64") },
+      };
+    case "StreamingOutputCall":
+      return { responseParameters: Array.from({ length: count }, () => ({ size })) };
   }
-}
-
-interface Answer {
-  code: number;
-  details: string;
-  metadata: grpc.Metadata;
-  messages: Buffer[];
-}
-
-function callOnce(client: grpc.Client, row: GrpcRow): Promise<Answer> {
-  return new Promise((resolve) => {
-    const answer = { metadata: new grpc.Metadata(), messages: [] as Buffer[] };
-    const plain = (value: Buffer) => value;
-    // A unary answer is a stream of one.
-    client.makeServerStreamRequest(`/${SERVICE}/${row.method}`, plain, plain, requestOf(row))
-      .on("metadata", (metadata: grpc.Metadata) => answer.metadata = metadata)
-      .on("data", (message: Buffer) => answer.messages.push(message))
-      .on("error", () => {})
-      .on("status", ({ code, details }: grpc.StatusObject) => {
-        // Messages come before, but are handed on later.
-        queueMicrotask(() => resolve({ ...answer, code, details }));
-      });
-  });
 }
 
 /**
