@@ -1,13 +1,15 @@
 /**
  * What `bench cpu` compares, each on the same core: the proxy, Envoy and nginx, with the same routes
- * and the same certificate, before one backend on the other core.
+ * and the same certificate, before one backend on the other core. `bench grpc` has its own backend
+ * and routes, and uses the rest.
  */
 import { runCommand } from "../../shared/lib/run_command.ts";
 import { startStack } from "../../deploy/standalone/stack.ts";
 import { selfSigned } from "../../shared/secrets/self_signed.ts";
 import { HOST, LOCAL_PORT, LOCAL_TLS_PORT, writeManifests } from "./manifests.ts";
-import { backendConfig, envoyConfig, nginxConfig } from "./peers/config.ts";
-import type { PeerOptions } from "./peers/config.ts";
+import { envoyConfig } from "./peers/envoy.ts";
+import { backendConfig, nginxConfig } from "./peers/nginx.ts";
+import type { NginxOptions } from "./peers/nginx.ts";
 import { pin, spawn, waitForPort } from "./process.ts";
 import type { Spawned } from "./process.ts";
 import type { Tools } from "./tools.ts";
@@ -15,10 +17,8 @@ import type { Tools } from "./tools.ts";
 export const CLIENT_CORE = 0;
 const PROXY_CORE = 1;
 const BACKEND_PORT = 18_201;
-const PORTS = {
-  nginx: { plain: 18_202, tls: 18_204 },
-  envoy: { plain: 18_203, tls: 18_205 },
-};
+const NGINX_PORT = { plain: 18_202, tls: 18_204 };
+export const ENVOY_PORT = { plain: 18_203, tls: 18_205 };
 const DAY = 24 * 3600 * 1000;
 
 export interface Contestant {
@@ -44,7 +44,44 @@ export interface ContestOptions {
 /** Starts the backend and the contestants, each accepting when this resolves. */
 export async function startContest(tools: Tools, options: ContestOptions): Promise<Contest> {
   const { routes, sizes } = options;
-  const started: { stop(): Promise<void> }[] = [];
+  return await openContest(async (arena) => {
+    const { folder, tls, started } = arena;
+    const manifests = `${folder}/manifests`;
+    await Deno.mkdir(manifests);
+    await writeManifests(manifests, { routes, backends: { backend: BACKEND_PORT }, tls });
+    const backend = await startBackend(tools, { folder: `${folder}/backend`, sizes });
+    started.push(backend);
+    await waitForPort(BACKEND_PORT, backend);
+    const nginx = await startNginxPeer(tools, { arena, routes });
+    const config = envoyConfig({
+      routes: Array.from({ length: routes }, (_, i) => ({
+        match: { path_separated_prefix: `/r${i}` },
+        header: { key: "x-route", value: `r${i}` },
+      })),
+      port: ENVOY_PORT,
+      backend: { port: BACKEND_PORT, protocol: "HTTP/1.1" },
+      tls: arena.files,
+    });
+    const envoy = await startEnvoy(tools, { arena, config });
+    return [await startOwn(arena, manifests), envoy, nginx];
+  });
+}
+
+/** Where contestants are started. */
+export interface Arena {
+  folder: string;
+  /** PEM that all of them show, and the files with it. */
+  tls: { certificate: string; key: string };
+  files: NginxOptions["tls"];
+  /** Takes what has to be stopped. */
+  started: { stop(): Promise<void> }[];
+}
+
+/** Makes an arena and has `start` put the contestants into it; whatever fails, nothing is left. */
+export async function openContest(
+  start: (arena: Arena) => Promise<readonly Contestant[]>,
+): Promise<Contest> {
+  const started: Arena["started"] = [];
   // Only this user may look inside: the key is in it, and nobody else's business.
   const folder = await Deno.makeTempDir({ prefix: "lgw-bench-" });
   const stop = async () => {
@@ -57,23 +94,10 @@ export async function startContest(tools: Tools, options: ContestOptions): Promi
       notBefore: new Date(Date.now() - DAY),
       notAfter: new Date(Date.now() + DAY),
     });
-    const manifests = `${folder}/manifests`;
-    await Deno.mkdir(manifests);
-    await writeManifests(manifests, { routes, backends: { backend: BACKEND_PORT }, tls });
-    const backend = await startBackend(tools, { folder: `${folder}/backend`, sizes });
-    started.push(backend);
-    await waitForPort(BACKEND_PORT, backend);
     const files = { certificate: `${folder}/tls.crt`, key: `${folder}/tls.key` };
     await Deno.writeTextFile(files.certificate, tls.certificate);
     await Deno.writeTextFile(files.key, tls.key, { mode: 0o600 });
-    const peers = await startPeers(tools, { folder, routes, files, started });
-    const stack = await startStack({ manifests: [manifests], env: Deno.env });
-    started.push(stack);
-    await pin(stack.controller.current.pid, CLIENT_CORE);
-    const pid = stack.proxies[0]?.current.pid ?? 0;
-    await pin(pid, PROXY_CORE);
-    const port = { plain: LOCAL_PORT, tls: LOCAL_TLS_PORT };
-    const contestants: Contestant[] = [{ name: "light-k8s-gateway", port, pid }, ...peers];
+    const contestants = await start({ folder, tls, files, started });
     return { contestants, authority: tls.certificate, stop };
   } catch (error) {
     await stop();
@@ -81,17 +105,39 @@ export async function startContest(tools: Tools, options: ContestOptions): Promi
   }
 }
 
+/** The gateway with these manifests: its proxy on the core of the contestants. */
+export async function startOwn({ started }: Arena, manifests: string): Promise<Contestant> {
+  const stack = await startStack({ manifests: [manifests], env: Deno.env });
+  started.push(stack);
+  await pin(stack.controller.current.pid, CLIENT_CORE);
+  const pid = stack.proxies[0]?.current.pid ?? 0;
+  await pin(pid, PROXY_CORE);
+  return { name: "light-k8s-gateway", port: { plain: LOCAL_PORT, tls: LOCAL_TLS_PORT }, pid };
+}
+
+/** Envoy with a configuration for {@linkcode ENVOY_PORT}. */
+export async function startEnvoy(
+  { envoy }: Pick<Tools, "envoy">,
+  { arena, config }: { arena: Arena; config: string },
+): Promise<Contestant> {
+  const file = `${arena.folder}/envoy.yaml`;
+  await Deno.writeTextFile(file, config);
+  const args = ["-c", file, "--concurrency", "1", "--log-level", "error", "--disable-hot-restart"];
+  const process = spawn(envoy.path, args, { core: PROXY_CORE });
+  arena.started.push(process);
+  for (const port of Object.values(ENVOY_PORT)) await waitForPort(port, process);
+  return { name: "envoy", port: ENVOY_PORT, pid: process.pid };
+}
+
 /** What is compared, for whoever reads the figures later. */
-export async function versions(tools: Tools): Promise<string[]> {
+export async function versions(tools: Pick<Tools, "envoy"> & Partial<Tools>): Promise<string[]> {
   const said = await runCommand([tools.envoy.path, "--version"]);
   const envoy = /version: \S+?\/(\d+\.\d+\.\d+)/.exec(said.stdout);
+  const lines = [`deno ${Deno.version.deno}`, `envoy ${envoy?.[1] ?? "unknown"}`];
+  if (tools.nginx === undefined) return lines;
   const nginx = await runCommand([tools.nginx.path, "-v"], { env: tools.nginx.env });
-  return [
-    `deno ${Deno.version.deno}`,
-    `envoy ${envoy?.[1] ?? "unknown"}`,
-    // On standard error.
-    nginx.stderr.trim().replace("nginx version: ", ""),
-  ];
+  // On standard error.
+  return [...lines, nginx.stderr.trim().replace("nginx version: ", "")];
 }
 
 /** An nginx that answers every route with bodies of these sizes. */
@@ -122,41 +168,18 @@ async function startNginx(
   });
 }
 
-interface PeersOptions {
-  folder: string;
-  routes: number;
-  files: PeerOptions["tls"];
-  /** Takes what has to be stopped. */
-  started: { stop(): Promise<void> }[];
-}
-
-async function startPeers(
+async function startNginxPeer(
   tools: Tools,
-  { folder, routes, files, started }: PeersOptions,
-): Promise<Contestant[]> {
-  const common = { routes, backendPort: BACKEND_PORT, tls: files };
+  { arena, routes }: { arena: Arena; routes: number },
+): Promise<Contestant> {
+  const { folder, files, started } = arena;
+  const config = { routes, port: NGINX_PORT, backendPort: BACKEND_PORT, tls: files };
   const nginx = await startNginx(tools, {
     folder: `${folder}/nginx`,
-    config: nginxConfig({ ...common, port: PORTS.nginx }),
+    config: nginxConfig(config),
     core: PROXY_CORE,
   });
   started.push(nginx);
-  const config = envoyConfig({ ...common, port: PORTS.envoy });
-  await Deno.writeTextFile(`${folder}/envoy.yaml`, config);
-  const envoy = spawn(tools.envoy.path, [
-    "-c",
-    `${folder}/envoy.yaml`,
-    "--concurrency",
-    "1",
-    "--log-level",
-    "error",
-    "--disable-hot-restart",
-  ], { core: PROXY_CORE });
-  started.push(envoy);
-  for (const port of Object.values(PORTS.nginx)) await waitForPort(port, nginx);
-  for (const port of Object.values(PORTS.envoy)) await waitForPort(port, envoy);
-  return [
-    { name: "envoy", port: PORTS.envoy, pid: envoy.pid },
-    { name: "nginx", port: PORTS.nginx, pid: nginx.pid },
-  ];
+  for (const port of Object.values(NGINX_PORT)) await waitForPort(port, nginx);
+  return { name: "nginx", port: NGINX_PORT, pid: nginx.pid };
 }

@@ -20,16 +20,16 @@ export interface Row {
   protocol: Protocol;
   /** Bytes of the body. */
   size: number;
-  /** The most that it may cost in terms of each peer; without a figure it is only told. */
-  limits: Readonly<Record<"envoy" | "nginx", number | undefined>>;
+  /** The most that it may cost in terms of each peer; with `null` it is only told. */
+  limits: Readonly<Record<"envoy" | "nginx", number | null>>;
 }
 
 export const ROWS: readonly Row[] = [
   { protocol: "HTTP/1.1", size: 100, limits: { envoy: 0.85, nginx: 2.6 } },
   { protocol: "HTTP/1.1", size: 1024, limits: { envoy: 0.85, nginx: 2.6 } },
   { protocol: "HTTP/1.1", size: 16_384, limits: { envoy: 0.85, nginx: 2.6 } },
-  { protocol: "HTTP/1.1 over TLS", size: 1024, limits: { envoy: 1.1, nginx: undefined } },
-  { protocol: "HTTP/2 over TLS", size: 1024, limits: { envoy: 1.2, nginx: undefined } },
+  { protocol: "HTTP/1.1 over TLS", size: 1024, limits: { envoy: 1.1, nginx: null } },
+  { protocol: "HTTP/2 over TLS", size: 1024, limits: { envoy: 1.2, nginx: null } },
 ];
 
 export function nameOf({ protocol, size }: Row): string {
@@ -113,7 +113,11 @@ async function h2load(name: string, port: number, options: LoadOptions): Promise
   return ok;
 }
 
-async function onClientCore({ path, env }: Program, args: readonly string[]): Promise<string> {
+/** Runs a program beside the backend; resolves to what it printed. */
+export async function onClientCore(
+  { path, env }: Program,
+  args: readonly string[],
+): Promise<string> {
   const command = ["taskset", "-c", String(CLIENT_CORE), path, ...args];
   return (await runCommand(command, { env })).stdout;
 }

@@ -1,12 +1,14 @@
 /**
  * `deno task bench [--full] [part…] [--minutes N]`: measures, then a verdict per target. Without
- * parts: the short ones. With `--full`: every part at full length, but for the soak, which is run by
- * its name alone.
+ * parts: the short ones. With `--full`: every part at full length, but for those that run for
+ * minutes or need a cluster, which are run by their names alone.
  */
 import { benchCluster } from "./cluster.ts";
 import { benchClusterScale } from "./cluster_scale.ts";
 import { benchCpu } from "./cpu.ts";
 import { benchEdits } from "./edits.ts";
+import { benchGrpc } from "./grpc.ts";
+import { benchGrpcStreams } from "./grpc_streams.ts";
 import { benchL4 } from "./l4.ts";
 import { benchPropagation } from "./propagation.ts";
 import { stopWithSignals } from "./process.ts";
@@ -26,12 +28,13 @@ interface Part {
 
 interface Options {
   full: boolean;
-  /** Of the soak. */
-  minutes: number;
+  /** Of what runs for as long as it is told; absent = each its own. */
+  minutes?: number;
 }
 
 const PARTS: Readonly<Record<string, Part>> = {
   cpu: { unnamed: "always", run: (print, { full }) => benchCpu(print, { full }) },
+  grpc: { unnamed: "full", run: (print, { full }) => benchGrpc(print, { full }) },
   propagation: { unnamed: "always", run: (print) => benchPropagation(print) },
   edits: { unnamed: "always", run: (print, { full }) => benchEdits(print, { full }) },
   scale: { unnamed: "full", run: (print) => benchScale(print) },
@@ -42,7 +45,11 @@ const PARTS: Readonly<Record<string, Part>> = {
     unnamed: "never",
     run: (print) => benchClusterScale(print, { kubeconfig: kubeconfig() }),
   },
-  soak: { unnamed: "never", run: (print, { minutes }) => benchSoak(print, { minutes }) },
+  soak: { unnamed: "never", run: (print, { minutes = 30 }) => benchSoak(print, { minutes }) },
+  "grpc-streams": {
+    unnamed: "never",
+    run: (print, { minutes = 10 }) => benchGrpcStreams(print, { minutes }),
+  },
 };
 
 /** The cluster of the environment: one that the gateway was deployed to. */
@@ -57,7 +64,7 @@ function refuse(message: string): never {
 
 function parseArguments(args: readonly string[]): { parts: string[]; options: Options } {
   const parts: string[] = [];
-  const options: Options = { full: false, minutes: 30 };
+  const options: Options = { full: false };
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] ?? "";
     if (arg === "--full") options.full = true;

@@ -50,11 +50,56 @@ export function routeManifest(route: RouteManifest): string {
   });
 }
 
+export interface GrpcRouteManifest {
+  name: string;
+  host: string;
+  /** Any of these is the route's. */
+  methods: readonly GrpcMethod[];
+  /** LightBackends → weights. */
+  backends: Readonly<Record<string, number>>;
+  /** A header that the route sets in the request. */
+  header: { name: string; value: string };
+}
+
+export interface GrpcMethod {
+  service: string;
+  /** Default: any. */
+  method?: string;
+}
+
+/** One GRPCRoute with one header filter, to LightBackends. */
+export function grpcRouteManifest(route: GrpcRouteManifest): string {
+  return stringify({
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "GRPCRoute",
+    metadata: metadata(route.name),
+    spec: {
+      parentRefs: [{ name: "bench" }],
+      hostnames: [route.host],
+      rules: [{
+        matches: route.methods.map((method) => ({ method })),
+        filters: [{
+          type: "RequestHeaderModifier",
+          requestHeaderModifier: { set: [route.header] },
+        }],
+        backendRefs: Object.entries(route.backends).map(([name, weight]) => ({
+          group: "gateway.lightapi.net",
+          kind: "LightBackend",
+          name,
+          weight,
+        })),
+      }],
+    },
+  });
+}
+
 export interface FolderOptions {
   /** Number of routes `/r0` … on {@linkcode HOST}. */
   routes: number;
   /** Backend name → loopback port. */
   backends: Readonly<Record<string, number>>;
+  /** What the backends speak. Default: HTTP/1.1. */
+  protocol?: "h2c";
   /** PEM of an HTTPS listener; absent = there is none. */
   tls?: { certificate: string; key: string };
 }
@@ -104,7 +149,10 @@ export async function writeManifests(folder: string, options: FolderOptions): Pr
       apiVersion: "gateway.lightapi.net/v1alpha1",
       kind: "LightBackend",
       metadata: metadata(name),
-      spec: { endpoints: [{ address: "127.0.0.1", port }] },
+      spec: {
+        ...(options.protocol === undefined ? {} : { protocol: options.protocol }),
+        endpoints: [{ address: "127.0.0.1", port }],
+      },
     });
   }
   const backend = Object.keys(options.backends)[0] as string;

@@ -1,12 +1,12 @@
 /**
  * Hours in small: traffic in every way that there is, a route edited and endpoints replaced every
- * second, while memory and file descriptors of controller and proxy are watched. What leaks lifts
- * the floor: of each window the lowest read counts, and the slope of the floors is judged.
+ * second, while memory and file descriptors of controller and proxy are watched.
  */
 import { startStack } from "../../deploy/standalone/stack.ts";
 import type { Stack } from "../../deploy/standalone/stack.ts";
 import { selfSigned } from "../../shared/secrets/self_signed.ts";
 import { type Client, type ClientKind, PLAIN_CLIENTS, tlsClients } from "./clients.ts";
+import { LeakWatch } from "./leaks.ts";
 import {
   LOCAL_PORT,
   LOCAL_TLS_PORT,
@@ -18,9 +18,8 @@ import {
 } from "./manifests.ts";
 import { runLoad } from "./open_loop.ts";
 import { Probe, until } from "./probe.ts";
-import { openDescriptors, residentMegabytes } from "./process.ts";
-import { fixed, outcomeOf, slopeOf } from "./statistics.ts";
-import type { Slope, Verdict } from "./statistics.ts";
+import { outcomeOf } from "./statistics.ts";
+import type { Verdict } from "./statistics.ts";
 
 const HOST = "soak.example.com";
 const SERVICE = "soak";
@@ -29,23 +28,8 @@ const ROUTES = 100;
 const RATE = 200;
 const CHANGE_INTERVAL = 1000;
 const READ_INTERVAL = 1000;
-/** Windows of the time that is judged. */
-const WINDOWS = 20;
-/** Share of the time before anything is judged: caches fill, code is compiled. */
-const WARM_UP = 1 / 3;
 const BACKENDS = [18_241, 18_242, 18_243];
-/** What may come on top per hour. */
-const LIMITS = { megabytes: 20, descriptors: 10 };
 const DAY = 24 * 3600 * 1000;
-
-interface Read {
-  /** Hours since the start. */
-  at: number;
-  megabytes: number;
-  descriptors: number;
-}
-
-type Reads = Map<string, Read[]>;
 
 interface Tally {
   requests: number;
@@ -86,7 +70,7 @@ export async function benchSoak(
       ask: (client, kind) => ask(client, kind, tally),
       signal: stop.signal,
     });
-    const reads = await watch(stack, { folder, minutes });
+    const leaks = await watch(stack, { folder, minutes });
     stop.abort();
     const { unsent } = await load;
     if (unsent > 0) print(`  ${unsent} requests were due and not sent: the machine is too busy`);
@@ -101,7 +85,7 @@ export async function benchSoak(
       measured: String(tally.failures.length),
       target: "0",
       outcome: outcomeOf(tally.failures.length === 0),
-    }, ...judge(reads, print)];
+    }, ...leaks.judge(print)];
   } finally {
     await stack.stop();
     await Promise.all(servers.map((server) => server.shutdown()));
@@ -136,32 +120,19 @@ async function change(folder: string, step: number): Promise<void> {
 async function watch(
   stack: Stack,
   { folder, minutes }: { folder: string; minutes: number },
-): Promise<Reads> {
-  const reads: Reads = new Map();
+): Promise<LeakWatch> {
+  const leaks = new LeakWatch(stack);
   const begin = performance.now();
-  const hours = () => (performance.now() - begin) / 3_600_000;
-  const pids = [
-    ["controller", stack.controller.current.pid],
-    ["proxy", stack.proxies[0]?.current.pid ?? 0],
-  ] as const;
   let nextRead = begin;
-  for (let step = 1; hours() < minutes / 60; step++) {
+  for (let step = 1; leaks.hours < minutes / 60; step++) {
     await change(folder, step);
     if (performance.now() >= nextRead) {
       nextRead += READ_INTERVAL;
-      for (const [name, pid] of pids) {
-        const list = reads.get(name) ?? [];
-        list.push({
-          at: hours(),
-          megabytes: await residentMegabytes(pid),
-          descriptors: await openDescriptors(pid),
-        });
-        reads.set(name, list);
-      }
+      await leaks.read();
     }
     await sleep(Math.max(0, begin + step * CHANGE_INTERVAL - performance.now()));
   }
-  return reads;
+  return leaks;
 }
 
 async function ask(client: Client, kind: ClientKind, tally: Tally): Promise<void> {
@@ -174,48 +145,4 @@ async function ask(client: Client, kind: ClientKind, tally: Tally): Promise<void
   } catch (error) {
     tally.failures.push(`${kind.name}: ${String(error)}`);
   }
-}
-
-function judge(reads: Reads, print: (line: string) => void): Verdict[] {
-  const verdicts: Verdict[] = [];
-  for (const [name, list] of reads) {
-    const judged = list.slice(Math.floor(list.length * WARM_UP));
-    for (const what of ["megabytes", "descriptors"] as const) {
-      const points = floors(judged, what);
-      const { slope, error } = slopeOf(points);
-      const limit = LIMITS[what];
-      const unit = what === "megabytes" ? "MB" : "descriptors";
-      print(
-        `  ${name}: ${fixed(points[0]?.[1] ?? 0)} → ${fixed(points.at(-1)?.[1] ?? 0)} ${unit}`,
-      );
-      verdicts.push({
-        name: `${name}, ${what === "megabytes" ? "memory" : "file descriptors"} per hour`,
-        measured: `${fixed(slope)} ± ${fixed(error)} ${unit}`,
-        target: `≤ ${limit} ${unit}`,
-        outcome: outcomeOfSlope({ slope, error }, limit),
-      });
-    }
-  }
-  return verdicts;
-}
-
-/** Within the limit, above it, or, when the slope is too unsure to tell, neither. */
-function outcomeOfSlope({ slope, error }: Slope, limit: number): Verdict["outcome"] {
-  if (slope + 2 * error <= limit) return "pass";
-  if (slope - 2 * error > limit) return "miss";
-  return error > limit ? "noisy" : outcomeOf(slope <= limit);
-}
-
-/** The lowest read of each window. */
-function floors(
-  reads: readonly Read[],
-  what: "megabytes" | "descriptors",
-): (readonly [number, number])[] {
-  const size = Math.max(1, Math.ceil(reads.length / WINDOWS));
-  const points: (readonly [number, number])[] = [];
-  for (let at = 0; at < reads.length; at += size) {
-    const lowest = reads.slice(at, at + size).reduce((a, b) => b[what] < a[what] ? b : a);
-    points.push([lowest.at, lowest[what]]);
-  }
-  return points;
 }

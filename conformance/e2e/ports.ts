@@ -39,6 +39,7 @@ export const PORTS = {
   grpcWeb: base + 153,
   grpc: base + 155,
   streams: base + 156,
+  grpcStreams: base + 152,
   streamClients: base + 160,
   streamFloods: base + 170,
 } as const;

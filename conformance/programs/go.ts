@@ -7,10 +7,10 @@ import { type Program, programCache, type ProgramOptions } from "./program.ts";
 const BUILD_TIMEOUT = 1_800_000;
 
 export interface GoModule {
-  /** Of the program. */
+  /** What it is called here. */
   name: string;
   version: string;
-  /** The package of its `main`. */
+  /** The package of its `main`; the last part is the name of the file that is built. */
   package: string;
 }
 
@@ -26,6 +26,12 @@ export const GO_PROGRAMS = {
     package: "github.com/fullstorydev/grpcurl/cmd/grpcurl",
   },
   ghz: { name: "ghz", version: "v0.93.0", package: "github.com/bojand/ghz/cmd/ghz" },
+  /** The server of gRPC's own interoperability tests. */
+  grpcInteropServer: {
+    name: "grpc-interop-server",
+    version: "v1.84.0",
+    package: "google.golang.org/grpc/interop/server",
+  },
 } as const satisfies Readonly<Record<string, GoModule>>;
 
 /** The program, built when the cache does not have this version. */
@@ -34,7 +40,7 @@ export async function goProgram(
   { env, onProgress }: ProgramOptions,
 ): Promise<Program> {
   const folder = `${programCache(env)}/${name}-${version}`;
-  const path = `${folder}/${name}`;
+  const path = `${folder}/${main.slice(main.lastIndexOf("/") + 1)}`;
   if (!await isFile(path)) {
     await requireGo();
     onProgress(`building ${name} ${version} with go (once)`);

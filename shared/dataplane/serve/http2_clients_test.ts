@@ -1,8 +1,9 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { connect } from "node:http2";
 import type { ClientHttp2Session } from "node:http2";
-import { echo, first, readBody, withServer } from "./testing_http1.ts";
+import { Socket } from "node:net";
+import { dial, echo, first, readAll, readBody, send, withServer } from "./testing_http1.ts";
 import type { Handle } from "./testing_http1.ts";
 import { withHttp2 } from "./testing_http2.ts";
 
@@ -155,4 +156,24 @@ Deno.test("listenTls() offers h2 and http/1.1, and each client gets what it asks
     assertEquals(await response.text(), `PUT /x ${body};`);
     client.close();
   });
+});
+
+Deno.test("listenTls() has every part of an answer leave at once, unlike Nagle's algorithm", async () => {
+  const without = new Set<number | undefined>();
+  const { setNoDelay } = Socket.prototype;
+  Socket.prototype.setNoDelay = function (this: Socket, on = true) {
+    if (on) without.add(this.remotePort);
+    return setNoDelay.call(this, on);
+  };
+  try {
+    await withServer(echo, async (server) => {
+      const conn = await dial(server);
+      const { port } = conn.localAddr as Deno.NetAddr;
+      await send(conn, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+      await readAll(conn);
+      assert(without.has(port), "the accepted connection still waits for acknowledgements");
+    });
+  } finally {
+    Socket.prototype.setNoDelay = setNoDelay;
+  }
 });

@@ -3,6 +3,7 @@ import * as h2 from "../http2/protocol.ts";
 import { frame, GET, POST, settings, uint32 } from "../http2/testing_peer.ts";
 import { echo, readBody } from "./testing_http1.ts";
 import type { Handle } from "./testing_http1.ts";
+import { OpenConnections } from "./open_connections.ts";
 import { withHttp2 } from "./testing_http2.ts";
 
 const { ErrorCode } = h2;
@@ -252,5 +253,45 @@ Deno.test("ServedHttp2.drain() serves what was under way, then says goodbye", as
     assertEquals(answered, [1, 3]);
     client.close();
     await drained;
+  });
+});
+
+Deno.test("OpenConnections.drain() lets a call go on for its time, then ends it", async () => {
+  const parts = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const aborted = Promise.withResolvers<void>();
+  let next = 0;
+  const handle: Handle = (request) => {
+    request.onAbort = aborted.resolve;
+    return Promise.resolve({
+      body: {
+        length: -1,
+        async read() {
+          await parts[next++]?.promise;
+          return new TextEncoder().encode("part");
+        },
+        cancel() {},
+      },
+    });
+  };
+  await withHttp2(handle, async (server) => {
+    const client = await server.dial();
+    await client.send(client.headers(1, GET));
+    assertEquals((await client.nextOf(h2.HEADERS))?.fields[":status"], "200");
+    const connections = new OpenConnections({
+      max: 1,
+      onRefused() {},
+      onCount() {},
+      onFailure() {},
+    });
+    connections.add(server.connections[0]!);
+    const drained = connections.drain(500);
+    await client.nextOf(h2.GOAWAY);
+    parts[0]!.resolve();
+    assertEquals((await client.nextOf(h2.DATA))?.payload.length, 4);
+    // The rest never comes.
+    await drained;
+    await aborted.promise;
+    assertEquals(await client.nextOf(h2.DATA), null);
+    parts[1]!.resolve();
   });
 });

@@ -115,6 +115,9 @@ export function tlsServer(options: TlsServerOptions): Server {
       socket.destroy();
       return;
     }
+    // What goes out in parts would wait between them for the client's acknowledgement, which takes
+    // its time too: 40 ms and more for each (RFC 896 with RFC 1122 §4.2.3.2).
+    socket.setNoDelay(true);
     const deadline = new Deadline(() => {
       options.onHandshakeFailure("timeout");
       cut++;
