@@ -11,6 +11,7 @@ const debian = (name: string, file: string, package_ = name) => () =>
 
 const PROGRAMS = {
   "dig": debian("dig", "usr/bin/dig", "bind9-dnsutils"),
+  "ghz": () => goProgram(GO_PROGRAMS.ghz, options),
   "grpcurl": () => goProgram(GO_PROGRAMS.grpcurl, options),
   "openssl": debian("openssl", "usr/bin/openssl"),
   "redis-cli": debian("redis-cli", "usr/bin/redis-cli", "redis-server"),

@@ -302,9 +302,36 @@ const STEPS: Readonly<Record<string, (rig: Rig) => Promise<void>>> = {
     assertEquals(nobody.success, false);
     assertMatch(nobody.stderr, /Unimplemented|does not support the reflection API/);
   },
+  "ghz over a GRPCRoute: many calls at once, over some connections": async ({ gatewayCa }) => {
+    const proto = await Deno.makeTempFile({ suffix: ".proto" });
+    // What the messages are is read from here: it asks for a reflection older than v1.
+    await Deno.writeTextFile(
+      proto,
+      'syntax = "proto3"; package samples; message Said { string message = 1; } ' +
+        "service Echo { rpc Say(Said) returns (Said); }",
+    );
+    const host = "calls.example.com";
+    const ways = [
+      [HTTP, "--insecure", "--authority", host],
+      [HTTPS, "--cacert", gatewayCa, "--cname", host],
+    ] as const;
+    try {
+      for (const [port, ...way] of ways) {
+        const { stdout } = await runClient("ghz", [
+          ...way,
+          ...["--proto", proto, "--call", "samples.Echo/Say", "--data", '{"message":"hi"}'],
+          ...["--total", "2000", "--concurrency", "40", "--connections", "4"],
+          ...["--format", "json", `127.0.0.1:${port}`],
+        ]);
+        assertEquals(JSON.parse(stdout).statusCodeDistribution, { OK: 2000 });
+      }
+    } finally {
+      await Deno.remove(proto);
+    }
+  },
 };
 
-Deno.test("redis-cli, openssl, dig and grpcurl get through routes of their kinds", async (t) => {
+Deno.test("redis-cli, openssl, dig, grpcurl and ghz get through routes of their kinds", async (t) => {
   await withServers(async (rig) => {
     for (const [name, step] of Object.entries(STEPS)) await t.step(name, () => step(rig));
   });
