@@ -9,12 +9,12 @@ import {
   startNginx,
   startProxy,
   streamNginx,
-} from "./l4_contestants.ts";
-import type { Contestant, Job } from "./l4_contestants.ts";
-import { measureIdle } from "./l4_idle.ts";
-import { cpuSeconds } from "./process.ts";
-import { drift, fixed, median, outcomeOf } from "./statistics.ts";
-import type { Verdict } from "./statistics.ts";
+} from "./contestants.ts";
+import type { Contestant, Job } from "./contestants.ts";
+import { measureIdle } from "./idle.ts";
+import { cpuSeconds } from "../process.ts";
+import { drift, fixed, median, outcomeOf } from "../statistics.ts";
+import type { Verdict } from "../statistics.ts";
 
 const ROUNDS = 5;
 const SECONDS = 2;

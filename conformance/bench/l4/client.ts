@@ -7,9 +7,9 @@ import {
   parseObject,
   parseOptionalString,
   parseString,
-} from "../../shared/lib/parse.ts";
-import { CHUNK, chunk, clientHello, COMMANDS, decodeCount, writeAll } from "./l4_wire.ts";
-import type { Command } from "./l4_wire.ts";
+} from "../../../shared/lib/parse.ts";
+import { CHUNK, chunk, clientHello, COMMANDS, decodeCount, writeAll } from "./wire.ts";
+import type { Command } from "./wire.ts";
 
 const HOST = "127.0.0.1";
 const CHUNK_BYTES = chunk();

@@ -1,10 +1,10 @@
 /** What connections that are open and carry nothing take of a proxy's memory. */
-import { loadCommand, SERVER_NAME, startProxy } from "./l4_contestants.ts";
-import type { Contestant } from "./l4_contestants.ts";
-import { openDescriptors, residentMegabytes } from "./process.ts";
+import { loadCommand, SERVER_NAME, startProxy } from "./contestants.ts";
+import type { Contestant } from "./contestants.ts";
+import { openDescriptors, residentMegabytes } from "../process.ts";
 import { raiseOpenFiles } from "./open_files.ts";
-import { fixed, median, outcomeOf } from "./statistics.ts";
-import type { Verdict } from "./statistics.ts";
+import { fixed, median, outcomeOf } from "../statistics.ts";
+import type { Verdict } from "../statistics.ts";
 
 const PAIRS = 10_000;
 /** Descriptors of the proxy for what is no connection of a pair. */

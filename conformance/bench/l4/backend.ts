@@ -1,5 +1,5 @@
 /**
- * The backend of `bench l4`, a process of its own: `l4_backend.ts <port>` answers connections by
+ * The backend of `bench l4`, a process of its own: `backend.ts <port>` answers connections by
  * their command, and datagrams with themselves.
  */
 import {
@@ -10,7 +10,7 @@ import {
   HANDSHAKE_RECORD,
   RECORD_HEADER,
   writeAll,
-} from "./l4_wire.ts";
+} from "./wire.ts";
 
 const HOST = "127.0.0.1";
 const CHUNK_BYTES = chunk();

@@ -1,12 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { ClientHelloReader } from "../../shared/dataplane/serve/client_hello.ts";
-import {
-  clientHello,
-  decodeCount,
-  encodeCount,
-  HANDSHAKE_RECORD,
-  RECORD_HEADER,
-} from "./l4_wire.ts";
+import { ClientHelloReader } from "../../../shared/dataplane/serve/client_hello.ts";
+import { clientHello, decodeCount, encodeCount, HANDSHAKE_RECORD, RECORD_HEADER } from "./wire.ts";
 
 Deno.test("clientHello() is one record that names its server", () => {
   const hello = clientHello("bench.example.com");

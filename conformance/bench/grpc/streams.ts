@@ -3,8 +3,8 @@
  * alone, while every second their route is edited (header, weights) and another comes or goes.
  * Messages are numbered: not one may be lost or out of order, and a stream ends when its client says.
  */
-import { startStack } from "../../deploy/standalone/stack.ts";
-import { selfSigned } from "../../shared/secrets/self_signed.ts";
+import { startStack } from "../../../deploy/standalone/stack.ts";
+import { selfSigned } from "../../../shared/secrets/self_signed.ts";
 import {
   type EchoStream,
   type HeldStream,
@@ -12,17 +12,17 @@ import {
   NumberedClient,
   NumberedServer,
   STEP_HEADER,
-} from "../e2e/numbered_streams.ts";
-import { LeakWatch } from "./leaks.ts";
+} from "../../e2e/numbered_streams.ts";
+import { LeakWatch } from "../leaks.ts";
 import {
   grpcRouteManifest,
   LOCAL_PORT,
   LOCAL_TLS_PORT,
   replaceFile,
   writeManifests,
-} from "./manifests.ts";
-import { outcomeOf } from "./statistics.ts";
-import type { Verdict } from "./statistics.ts";
+} from "../manifests.ts";
+import { outcomeOf } from "../statistics.ts";
+import type { Verdict } from "../statistics.ts";
 
 const HOST = "streams.example.com";
 /** Connections of each kind, and streams of each kind on each. */

@@ -1,10 +1,10 @@
 /** What `bench grpc` calls, how its load is made, and what an answer has to be. */
 import { Buffer } from "node:buffer";
-import type { Program } from "../programs/program.ts";
-import type { Contestant } from "./cpu_contestants.ts";
-import { onClientCore } from "./cpu_rows.ts";
-import { HOST } from "./manifests.ts";
-import type { Loaded } from "./rounds.ts";
+import type { Program } from "../../programs/program.ts";
+import type { Contestant } from "../cpu_contestants.ts";
+import { onClientCore } from "../cpu_rows.ts";
+import { HOST } from "../manifests.ts";
+import type { Loaded } from "../rounds.ts";
 
 /** The server of gRPC's interoperability tests answers this metadata with itself. */
 export const ECHOED = "x-grpc-test-echo-initial";
@@ -80,7 +80,7 @@ export async function checkCall(
   // Without OK as status it fails.
   const output = await onClientCore(grpcurl, [
     ...(tls ? ["-cacert", certificate] : ["-plaintext"]),
-    ...["-authority", HOST, "-v", "-import-path", PROTO_FOLDER, "-proto", "grpc_testing.proto"],
+    ...["-authority", HOST, "-v", "-import-path", PROTO_FOLDER, "-proto", "testing.proto"],
     ...["-d", JSON.stringify(jsonOf(row))],
     `127.0.0.1:${tls ? port.tls : port.plain}`,
     `${SERVICE}/${row.method}`,
@@ -93,7 +93,7 @@ export async function checkCall(
   if (!right) throw new Error(`${name}, ${row.name}: answers wrongly: ${output.slice(0, 1000)}`);
 }
 
-const PROTO_FOLDER = new URL("peers/", import.meta.url).pathname;
+const PROTO_FOLDER = new URL(".", import.meta.url).pathname;
 
 /** The same request as {@linkcode requestOf}, as the client wants it told. */
 function jsonOf({ method, messages: { count, size } }: GrpcRow): unknown {

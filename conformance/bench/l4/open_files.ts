@@ -1,5 +1,5 @@
 /** The limit of open files of this process, which what it starts inherits. */
-import { runCommand } from "../../shared/lib/run_command.ts";
+import { runCommand } from "../../../shared/lib/run_command.ts";
 
 /** Raises it to `wanted`, or as far as the system lets it. Returns the limit. */
 export async function raiseOpenFiles(wanted: number): Promise<number> {

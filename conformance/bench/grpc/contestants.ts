@@ -1,14 +1,14 @@
 /** What `bench grpc` compares: the proxy and Envoy with the same thousand methods, one backend. */
-import { envoyProgram } from "../programs/envoy.ts";
-import { debianProgram } from "../programs/debian.ts";
-import { GO_PROGRAMS, goProgram } from "../programs/go.ts";
-import type { Program } from "../programs/program.ts";
-import { CLIENT_CORE, ENVOY_PORT, openContest, startEnvoy, startOwn } from "./cpu_contestants.ts";
-import type { Contest } from "./cpu_contestants.ts";
-import { ECHOED, GRPC_ROWS, SERVICE } from "./grpc_rows.ts";
-import { grpcRouteManifest, HOST, writeManifests } from "./manifests.ts";
-import { envoyConfig } from "./peers/envoy.ts";
-import { spawn, waitForPort } from "./process.ts";
+import { envoyProgram } from "../../programs/envoy.ts";
+import { debianProgram } from "../../programs/debian.ts";
+import { GO_PROGRAMS, goProgram } from "../../programs/go.ts";
+import type { Program } from "../../programs/program.ts";
+import { CLIENT_CORE, ENVOY_PORT, openContest, startEnvoy, startOwn } from "../cpu_contestants.ts";
+import type { Contest } from "../cpu_contestants.ts";
+import { ECHOED, GRPC_ROWS, SERVICE } from "./rows.ts";
+import { grpcRouteManifest, HOST, writeManifests } from "../manifests.ts";
+import { envoyConfig } from "../peers/envoy.ts";
+import { spawn, waitForPort } from "../process.ts";
 
 const BACKEND_PORT = 18_206;
 const ROUTES = 1000;

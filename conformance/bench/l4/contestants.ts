@@ -2,15 +2,15 @@
  * What `bench l4` compares, each on the same core: the proxy and nginx's stream module, with a port of
  * TCP, one of TLS passed through by server name and one of UDP, before one backend on the other core.
  */
-import { startStack } from "../../deploy/standalone/stack.ts";
-import { loadSettings } from "../../shared/config/load.ts";
-import { runCommand } from "../../shared/lib/run_command.ts";
-import { unpackedProgram } from "../programs/debian.ts";
-import type { Program } from "../programs/program.ts";
-import { l4Manifests } from "./l4_manifests.ts";
-import type { L4Ports } from "./l4_manifests.ts";
-import { streamConfig } from "./peers/stream_config.ts";
-import { pin, spawn, waitForPort } from "./process.ts";
+import { startStack } from "../../../deploy/standalone/stack.ts";
+import { loadSettings } from "../../../shared/config/load.ts";
+import { runCommand } from "../../../shared/lib/run_command.ts";
+import { unpackedProgram } from "../../programs/debian.ts";
+import type { Program } from "../../programs/program.ts";
+import { l4Manifests } from "./manifests.ts";
+import type { L4Ports } from "./manifests.ts";
+import { streamConfig } from "../peers/nginx_stream.ts";
+import { pin, spawn, waitForPort } from "../process.ts";
 
 export const SERVER_NAME = "bench.example.com";
 const LOAD_CORE = 0;
@@ -51,7 +51,7 @@ export async function streamNginx(onProgress: (line: string) => void): Promise<S
 
 /** The backend of both; accepts when this resolves. */
 export async function startBackend(): Promise<Started> {
-  const script = new URL("l4_backend.ts", import.meta.url).pathname;
+  const script = new URL("backend.ts", import.meta.url).pathname;
   const args = ["run", "--quiet", "--no-check", "--allow-net", script, `${BACKEND_PORT}`];
   const backend = spawn(Deno.execPath(), args, { core: LOAD_CORE });
   await waitForPort(BACKEND_PORT, backend);
@@ -101,7 +101,7 @@ export async function startNginx({ program, module }: StreamNginx): Promise<Cont
   return { name: "nginx", port: NGINX_PORTS, pid: nginx.pid, stop };
 }
 
-/** What the load does: see `l4_client.ts`. */
+/** What the load does: see `client.ts`. */
 export type Job =
   | {
     load: "upload" | "download";
@@ -116,7 +116,7 @@ export type Job =
 
 /** The command line of the load, on its core. */
 export function loadCommand(job: Job): string[] {
-  const script = new URL("l4_client.ts", import.meta.url).pathname;
+  const script = new URL("client.ts", import.meta.url).pathname;
   const deno = [Deno.execPath(), "run", "--quiet", "--no-check", "--allow-net=127.0.0.1"];
   return ["taskset", "-c", `${LOAD_CORE}`, ...deno, script, JSON.stringify(job)];
 }

@@ -2,13 +2,13 @@
  * CPU per call of the proxy process against Envoy: gRPC in plaintext and over TLS to one backend
  * over h2c, a thousand methods, one header filter; client and backend share the other core.
  */
-import type { Program } from "../programs/program.ts";
-import { versions } from "./cpu_contestants.ts";
-import type { Contestant } from "./cpu_contestants.ts";
-import { getGrpcTools, MEDIAN_HEADER, startGrpcContest } from "./grpc_contestants.ts";
-import { checkCall, GRPC_ROWS, loadCalls } from "./grpc_rows.ts";
-import { compareRows } from "./rounds.ts";
-import type { Verdict } from "./statistics.ts";
+import type { Program } from "../../programs/program.ts";
+import { versions } from "../cpu_contestants.ts";
+import type { Contestant } from "../cpu_contestants.ts";
+import { getGrpcTools, MEDIAN_HEADER, startGrpcContest } from "./contestants.ts";
+import { checkCall, GRPC_ROWS, loadCalls } from "./rows.ts";
+import { compareRows } from "../rounds.ts";
+import type { Verdict } from "../statistics.ts";
 
 /** Rounds last this many times as long, and a row is measured so often at most. */
 const SHORT = { times: 1, attempts: 2 };
