@@ -117,7 +117,8 @@ function serviceBackend(ref: BackendTarget, target: Target): BackendDecision {
   }
   const place = { namespace, name: ref.name, port: port.port };
   const source = { kind: "Service" as const, service, port };
-  // Bytes that were never opened are passed on as they are, whatever a policy says of the backend.
+  // Bytes that no listener of the route opens are passed on as they are, whatever a policy says of the
+  // backend. Where one does, a policy that cannot be followed holds for the route as a whole.
   if (kind === "UDPRoute") return streamBackend(place, { variant: "udp", source });
   if (kind === "TCPRoute" && !opened) return streamBackend(place, { variant: "tcp", source });
   const { policies, secured, problem } = portPolicies({ service, port }, target);

@@ -163,9 +163,10 @@ async function remove(overlay: string, tell: (line: string) => void): Promise<vo
   const own = ["service", "--all-namespaces", `--selector=${OWN_OBJECTS}`];
   await kubectl(["wait", ...own, "--for=delete", "--timeout=30s"], { mayFail: true });
   tell("removing");
-  for (const folder of new Set([overlay, "base"])) {
-    await kubectl(["delete", "-k", `${MANIFESTS}/${folder}`, "--ignore-not-found"]);
-  }
+  await kubectl(["delete", "-k", `${MANIFESTS}/${overlay}`, "--ignore-not-found"]);
+  // With rights in single namespaces the controller was not told of its class.
+  const left = ["service,endpointslice", "--all-namespaces", `--selector=${OWN_OBJECTS}`];
+  await kubectl(["delete", ...left, "--ignore-not-found"]);
 }
 
 if (import.meta.main) {

@@ -79,8 +79,12 @@ async function waitReady(admin: string): Promise<void> {
 /** Where a Gateway's port is on this machine: as bound, else where it would be. */
 export function localPort(
   ports: readonly ServedPort[],
-  { port, transport = "tcp" }: { port: number; transport?: ServedPort["transport"] },
+  { gateway, port, transport = "tcp" }: Pick<ServedPort, "gateway" | "port"> & {
+    transport?: ServedPort["transport"];
+  },
 ): number {
-  const served = ports.find((one) => one.port === port && one.transport === transport);
+  const served = ports.find((one) =>
+    one.gateway === gateway && one.port === port && one.transport === transport
+  );
   return served?.localPort ?? standalonePort(port);
 }

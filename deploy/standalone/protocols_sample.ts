@@ -6,6 +6,7 @@ import type { Sample } from "./samples.ts";
 import { startBackends } from "./start_backends.ts";
 
 const SCRIPT = new URL("./sample_backends/main.ts", import.meta.url).pathname;
+const GATEWAY = "protocols/streams";
 const GATEWAY_CERTIFICATE = "gateway-ca.pem";
 const BACKEND_CERTIFICATE = "backend-ca.pem";
 /** What the gRPC library looks up by itself. */
@@ -56,10 +57,10 @@ interface Addresses {
 
 function addressesOf(ports: readonly ServedPort[]): Omit<Addresses, "gatewayCa" | "backendCa"> {
   return {
-    calls: localPort(ports, { port: 50051 }),
-    cache: localPort(ports, { port: 6379 }),
-    tls: localPort(ports, { port: 443 }),
-    dns: localPort(ports, { port: 53, transport: "udp" }),
+    calls: localPort(ports, { gateway: GATEWAY, port: 50051 }),
+    cache: localPort(ports, { gateway: GATEWAY, port: 6379 }),
+    tls: localPort(ports, { gateway: GATEWAY, port: 443 }),
+    dns: localPort(ports, { gateway: GATEWAY, port: 53, transport: "udp" }),
   };
 }
 

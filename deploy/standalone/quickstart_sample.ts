@@ -5,6 +5,7 @@ import { sampleCertificate, sampleSecret } from "./sample_secret.ts";
 import type { Sample } from "./samples.ts";
 import { type RunningBackends, startBackends } from "./start_backends.ts";
 
+const GATEWAY = "quickstart/public";
 const CERTIFICATE = "quickstart-ca.pem";
 
 /** Starts the backends, and makes the certificate. */
@@ -16,8 +17,8 @@ export async function prepareQuickstart(folder: string, now: Date): Promise<Samp
     backends: await startQuickstartBackends(),
     guide: ({ ports, fileOf }) =>
       guide(folder, {
-        plain: `http://127.0.0.1:${localPort(ports, { port: 80 })}`,
-        securePort: localPort(ports, { port: 443 }),
+        plain: `http://127.0.0.1:${localPort(ports, { gateway: GATEWAY, port: 80 })}`,
+        securePort: localPort(ports, { gateway: GATEWAY, port: 443 }),
         certificate: fileOf(CERTIFICATE),
       }),
   };

@@ -3,9 +3,10 @@
  * them as calls; its backend gets gRPC, and the trailers go into the body as a last frame ("gRPC
  * Web", protocol differences over HTTP/2).
  */
-import { headerValue, isGrpcContent, isGrpcWebContent } from "../table/match.ts";
+import { headerIndex, headerValue, isGrpcContent, isGrpcWebContent } from "../table/match.ts";
 import { Base64Decoder } from "./base64_decoder.ts";
 import { RequestBodyError } from "./body.ts";
+import { type CompiledModifier, modifyHeaders } from "./filters/header_modifier.ts";
 import type { BodyReader, HeaderList, InboundRequest } from "./types.ts";
 
 /** Of a frame that holds trailers. */
@@ -20,10 +21,12 @@ export class WebCall {
   readonly #contentType: string;
   /** Bodies are base64, both ways. */
   readonly #text: boolean;
+  readonly #filters: readonly CompiledModifier[];
   #answer: WebAnswer | null = null;
 
-  constructor(contentType: string) {
+  constructor(contentType: string, filters: readonly CompiledModifier[]) {
     this.#contentType = contentType;
+    this.#filters = filters;
     this.#text = contentType.startsWith(TEXT, PREFIX.length);
   }
 
@@ -53,7 +56,7 @@ export class WebCall {
     const type = headerValue(headers, "content-type");
     if (type === undefined || !isGrpcContent(type)) return body;
     const webType = `${PREFIX}${this.#text ? TEXT : ""}${type.slice(GRPC.length)}`;
-    headers[headers.indexOf("content-type") + 1] = webType;
+    headers[headerIndex(headers, "content-type") + 1] = webType;
     // Nothing but a head: the status is in there, where clients look as well.
     if (body === null) return null;
     for (let i = headers.length - 2; i >= 0; i -= 2) {
@@ -62,16 +65,29 @@ export class WebCall {
     return this.#answer = new WebAnswer(body, this.#text);
   }
 
+  /** The head of a failure that is told here: a page of another origin reads what filters let it. */
+  translateFailure(headers: HeaderList): void {
+    this.translateAnswer(headers, null);
+    for (const filter of this.#filters) modifyHeaders(headers, filter);
+  }
+
   /** What the backend said after its answer; empty before its end. */
   get trailers(): HeaderList {
     return this.#answer?.said ?? [];
   }
 }
 
-/** The call that a request is, in the form of gRPC-Web; null for any other request. */
-export function webCall({ headers }: Pick<InboundRequest, "headers">): WebCall | null {
+/**
+ * The call that a request is, in the form of gRPC-Web; null for any other request.
+ *
+ * @param filters of the rule, for response headers
+ */
+export function webCall(
+  { headers }: Pick<InboundRequest, "headers">,
+  filters: readonly CompiledModifier[],
+): WebCall | null {
   const type = headerValue(headers, "content-type");
-  return type !== undefined && isGrpcWebContent(type) ? new WebCall(type) : null;
+  return type !== undefined && isGrpcWebContent(type) ? new WebCall(type, filters) : null;
 }
 
 /** `application/grpc-web-text+proto` → `application/grpc+proto`. */

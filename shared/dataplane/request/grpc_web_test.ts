@@ -103,8 +103,21 @@ Deno.test("text that is not base64 fails its call, and nothing else", async () =
   }
 });
 
+Deno.test("a value that reads content-type is none", async () => {
+  await withEcho(async (core) => {
+    const { headers } = await call(core, "application/grpc-web", parts());
+    assertEquals([headers["vary"], headers["x-a"], headers["content-type"]], [
+      "content-type",
+      "1",
+      "application/grpc-web",
+    ]);
+  }, ["vary", "content-type", "x-a", "1", "content-type", "application/grpc"]);
+});
+
 Deno.test("gRPC-Web is told of failures in the head, and other answers as they are", async () => {
-  const core = testCore({ kind: "grpcroute", rules: [{}], backends: { a: null } });
+  const allow = { name: "access-control-allow-origin", value: "*" };
+  const filters = [{ type: "responseHeaders" as const, set: [allow], add: [], remove: [] }];
+  const core = testCore({ kind: "grpcroute", rules: [{ filters }], backends: { a: null } });
   try {
     const { status, headers } = await call(core, "application/grpc-web", null);
     assertEquals([status, headers["content-type"], headers["grpc-status"]], [
@@ -112,6 +125,7 @@ Deno.test("gRPC-Web is told of failures in the head, and other answers as they a
       "application/grpc-web",
       "14",
     ]);
+    assertEquals(headers["access-control-allow-origin"], "*");
   } finally {
     core.close();
   }

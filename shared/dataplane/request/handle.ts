@@ -96,9 +96,9 @@ async function handle(
   const candidate = routed(decision);
   record.candidate = candidate;
   record.listener = candidate.listener;
-  if (candidate.calls) record.web = webCall(request);
   const plan = plans.get(candidate, connection.scope);
   record.counter = plan.stats;
+  if (candidate.calls) record.web = webCall(request, plan.filters.responseHeaders);
 
   const answer = answeredHere(record, plan, { query, candidate });
   if (answer !== null) return answer;

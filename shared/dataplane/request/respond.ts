@@ -15,7 +15,7 @@ export function failureResponse(record: RequestRecord, cause: FailureCause): Req
     record.toldCall = true;
     record.status = 200;
     record.headers = trailersOnly(cause, failure.text);
-    web?.translateAnswer(record.headers, null);
+    web?.translateFailure(record.headers);
     record.body = null;
     record.close = failure.close === true;
     return record;

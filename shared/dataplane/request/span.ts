@@ -5,6 +5,7 @@
  */
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import type { Attributes, Context, Span, SpanContext, Tracer } from "@opentelemetry/api";
+import { headerIndex } from "../table/match.ts";
 import { isTraceparent } from "./trace.ts";
 import type { RequestRecord } from "./record.ts";
 import type { HeaderList, InboundRequest } from "./types.ts";
@@ -33,21 +34,27 @@ function parentOf({ headers }: InboundRequest): Context {
 export function propagateSpan(headers: HeaderList, span: Span): string {
   const { traceId, spanId, traceFlags }: SpanContext = span.spanContext();
   const value = `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, "0")}`;
-  const at = headers.indexOf("traceparent");
-  // Names are at even places; a value that is this very word is none.
-  if (at === -1 || at % 2 === 1) headers.push("traceparent", value);
+  const at = headerIndex(headers, "traceparent");
+  if (at === -1) headers.push("traceparent", value);
   else headers[at + 1] = value;
   return traceId;
 }
 
+/** Codes of calls that are the server's fault (OpenTelemetry, semantic conventions for gRPC). */
+const SERVER_FAULTS: ReadonlySet<number> = new Set([2, 4, 12, 13, 14, 15]);
+
 /** Ends the span with everything that is known by then. Queries and header values are left out. */
 export function finishSpan(span: Span, record: RequestRecord): void {
-  const { candidate, request, reason, status } = record;
+  const { candidate, request, reason, status, grpcStatus } = record;
   if (candidate !== null) span.updateName(`${request.method} ${candidate.path}`);
   span.setAttributes(attributesOf(record));
   if (record.exchange?.retried === true) span.addEvent("upstream.retried");
-  if (reason !== "ok" && (status >= 500 || status === 0)) {
-    span.setStatus({ code: SpanStatusCode.ERROR, message: reason });
+  const failed = grpcStatus === null
+    ? reason !== "ok" && (status >= 500 || status === 0)
+    : SERVER_FAULTS.has(grpcStatus);
+  if (failed) {
+    const message = reason === "ok" ? `grpc-status ${grpcStatus}` : reason;
+    span.setStatus({ code: SpanStatusCode.ERROR, message });
   }
   span.end();
 }

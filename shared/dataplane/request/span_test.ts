@@ -66,6 +66,7 @@ Deno.test("a call's span has its own status", async () => {
       const [span] = exporter.getFinishedSpans();
       assertEquals(span?.attributes["rpc.system"], "grpc");
       assertEquals(span?.attributes["rpc.grpc.status_code"], 14);
+      assertEquals(span?.status.message, "no_endpoints");
     },
   );
 });
@@ -78,6 +79,17 @@ Deno.test("the backend's span becomes a child of the request's", async () => {
     assert(span !== undefined);
     const { traceId, spanId } = span.spanContext();
     assertEquals(traceparentIn(body), `00-${traceId}-${spanId}-01`);
+  });
+});
+
+Deno.test("a header with the value `traceparent` is no traceparent", async () => {
+  const { exporter, tracer } = recording();
+  await withCore({ rules: [{}], tracer }, async ({ ask }) => {
+    const { body } = await ask({ headers: ["x-q", "traceparent"] });
+    const [span] = exporter.getFinishedSpans();
+    assert(span !== undefined);
+    assertEquals(body.match(/\r\ntraceparent: /g)?.length, 1);
+    assertEquals(traceparentIn(body).slice(3, 35), span.spanContext().traceId);
   });
 });
 

@@ -12,6 +12,7 @@ import type { Fields } from "../http2/sender.ts";
 import type { Stream, StreamFailure, StreamOwner } from "../http2/stream.ts";
 import { RequestBodyError } from "../request/body.ts";
 import type { BodyReader, HeaderList, InboundRequest, OutboundResponse } from "../request/types.ts";
+import { headerIndex } from "../table/match.ts";
 import { Deadline } from "../upstream/deadlines.ts";
 import type { Http2Connection } from "./http2_connection.ts";
 
@@ -194,7 +195,7 @@ export class ServerStream implements StreamOwner, BodySource {
     this.#tunnel = true;
     const { session, options } = this.#connection;
     const { headers } = this.#response!;
-    const extra = headers.includes("date") ? [] : ["date", options.date()];
+    const extra = headerIndex(headers, "date") !== -1 ? [] : ["date", options.date()];
     const fields = { pseudo: [":status", "200"], list: headers, dropLength: true, extra };
     session.sender.headers(this.#stream, fields, false);
     void this.#pass(output);

@@ -1,7 +1,7 @@
 /**
  * What a splice reads into. A read that waits holds its buffer, and most connections wait most of the
- * time: so a wait costs what its connection usually sends, and only reads that follow one another
- * without a wait get large buffers, which all splices share.
+ * time: so a wait costs what its connection usually sends. Large buffers, which all splices share, go to
+ * directions that fill them, and back as soon as a read leaves room.
  */
 
 /** Bytes of the first read of a direction, and of its reads while little is sent. */

@@ -49,6 +49,12 @@ export function headerValue(headers: readonly string[], name: string): string | 
   return value;
 }
 
+/** Where a flat list has a name, not a value that reads the same; -1 when it does not. */
+export function headerIndex(headers: readonly string[], name: string): number {
+  for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return i;
+  return -1;
+}
+
 /** Does a candidate's path cover a request path? */
 export function pathMatches(candidate: Candidate, path: string): boolean {
   if (candidate.pathType === "exact") return path === candidate.path;
