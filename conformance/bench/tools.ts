@@ -1,7 +1,7 @@
 /** What a benchmark compares with, and what asks. */
 import { debianProgram } from "../programs/debian.ts";
 import { envoyProgram } from "../programs/envoy.ts";
-import type { Program } from "../programs/program.ts";
+import type { Program, ProgramOptions } from "../programs/program.ts";
 
 export interface Tools {
   envoy: Program;
@@ -17,10 +17,15 @@ export async function getTools(onProgress: (message: string) => void): Promise<T
     envoy: await envoyProgram(options),
     nginx: await debianProgram("nginx", { ...options, file: "usr/sbin/nginx" }),
     wrk: await debianProgram("wrk", { ...options, file: "usr/bin/wrk" }),
-    h2load: await debianProgram("h2load", {
-      ...options,
-      package: "nghttp2-client",
-      file: "usr/bin/h2load",
-    }),
+    h2load: await h2loadProgram(options),
   };
+}
+
+/** The load over HTTP/2. */
+export function h2loadProgram(options: ProgramOptions): Promise<Program> {
+  return debianProgram("h2load", {
+    ...options,
+    package: "nghttp2-client",
+    file: "usr/bin/h2load",
+  });
 }

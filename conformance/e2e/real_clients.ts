@@ -3,6 +3,7 @@ import { debianProgram } from "../programs/debian.ts";
 import { GO_PROGRAMS, goProgram } from "../programs/go.ts";
 import type { Program } from "../programs/program.ts";
 import { type CommandResult, runCommand } from "../../shared/lib/run_command.ts";
+import { outputOf } from "./process_output.ts";
 import { within } from "./wait.ts";
 
 const options = { env: Deno.env, onProgress: (line: string) => console.error(line) };
@@ -63,21 +64,17 @@ export async function startProgram(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  let output = "";
-  const collect = async (stream: ReadableStream<Uint8Array>) => {
-    for await (const text of stream.pipeThrough(new TextDecoderStream())) output += text;
-  };
-  const collected = Promise.all([collect(process.stdout), collect(process.stderr)]);
+  const output = outputOf(process);
   let ended = false;
   const status = process.status.then(() => ended = true);
   return {
     get output() {
-      return output;
+      return output.text;
     },
     stop: async () => {
       if (!ended) process.kill("SIGKILL");
       await within(`${name} ends`, status);
-      await collected;
+      await output.ended;
     },
   };
 }

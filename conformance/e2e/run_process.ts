@@ -1,4 +1,5 @@
 /** `deno task run` as a process, as its user starts it. */
+import { outputOf } from "./process_output.ts";
 import { eventually } from "./wait.ts";
 
 const REPOSITORY = new URL("../../", import.meta.url).pathname;
@@ -44,28 +45,24 @@ export async function startRun({ args, temporary }: RunOptions): Promise<RunProc
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  let output = "";
-  const collect = async (stream: ReadableStream<Uint8Array>) => {
-    for await (const text of stream.pipeThrough(new TextDecoderStream())) output += text;
-  };
-  const collected = Promise.all([collect(process.stdout), collect(process.stderr)]);
+  const output = outputOf(process);
   let code: number | undefined;
   const ended = process.status.then(async (status) => {
     code = status.code;
-    await collected;
+    await output.ended;
     return status.code;
   });
   return {
     pid: process.pid,
     get output() {
-      return output;
+      return output.text;
     },
     started: async () => {
       await eventually("everything is up", () => {
         if (code !== undefined) return true;
-        return output.includes("Ctrl-C ends it.");
+        return output.text.includes("Ctrl-C ends it.");
       });
-      if (code !== undefined) throw new Error(`it ended with ${code}: ${output}`);
+      if (code !== undefined) throw new Error(`it ended with ${code}: ${output.text}`);
     },
     descendants: () => descendantsOf(process.pid),
     interrupt: () => Deno.kill(-process.pid, "SIGINT"),

@@ -9,8 +9,8 @@ export function manifest(objects: readonly object[]): string {
   return objects.map((object) => stringify(object)).join("---\n");
 }
 
-/** GatewayClass and Gateway `edge`, with listeners as the API has them. */
-export function streamGateway(listeners: readonly object[]): object[] {
+/** GatewayClass and Gateway `edge`, with listeners as the API has them, and what else its spec says. */
+export function streamGateway(listeners: readonly object[], more: object = {}): object[] {
   return [
     {
       apiVersion: API,
@@ -22,7 +22,7 @@ export function streamGateway(listeners: readonly object[]): object[] {
       apiVersion: API,
       kind: "Gateway",
       metadata: metadata("edge"),
-      spec: { gatewayClassName: "light-k8s-gateway", listeners },
+      spec: { gatewayClassName: "light-k8s-gateway", ...more, listeners },
     },
   ];
 }

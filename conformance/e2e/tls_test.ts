@@ -13,6 +13,7 @@ import type { GatewayUnderTest } from "./harness.ts";
 import { tlsSecret } from "./manifests.ts";
 import { PORTS } from "./ports.ts";
 import { get } from "./raw_client.ts";
+import { manifest, streamGateway } from "./stream_manifests.ts";
 import { eventually } from "./wait.ts";
 
 const HTTP = PORTS.tls;
@@ -30,32 +31,23 @@ function authorities(name: string, certificates: string): string {
   });
 }
 
-const GATEWAY = [{
-  apiVersion: API,
-  kind: "GatewayClass",
-  metadata: { name: "light-k8s-gateway" },
-  spec: { controllerName: "networknt.com/light-k8s-gateway" },
-}, {
-  apiVersion: API,
-  kind: "Gateway",
-  metadata: metadata("edge"),
-  spec: {
-    gatewayClassName: "light-k8s-gateway",
+const GATEWAY = manifest(streamGateway(
+  [
+    { name: "http", protocol: "HTTP", port: HTTP },
+    {
+      name: "https",
+      protocol: "HTTPS",
+      port: HTTPS,
+      tls: { certificateRefs: [{ name: "listener" }] },
+    },
+  ],
+  {
     tls: {
       backend: { clientCertificateRef: { name: "own" } },
       frontend: { default: { validation: { caCertificateRefs: caRefs("clients") } } },
     },
-    listeners: [
-      { name: "http", protocol: "HTTP", port: HTTP },
-      {
-        name: "https",
-        protocol: "HTTPS",
-        port: HTTPS,
-        tls: { certificateRefs: [{ name: "listener" }] },
-      },
-    ],
   },
-}].map((object) => stringify(object)).join("---\n");
+));
 
 const ROUTE = stringify({
   apiVersion: API,

@@ -1,6 +1,5 @@
 /** What `bench grpc` compares: the proxy and Envoy with the same thousand methods, one backend. */
 import { envoyProgram } from "../../programs/envoy.ts";
-import { debianProgram } from "../../programs/debian.ts";
 import { GO_PROGRAMS, goProgram } from "../../programs/go.ts";
 import type { Program } from "../../programs/program.ts";
 import { CLIENT_CORE, ENVOY_PORT, openContest, startEnvoy, startOwn } from "../cpu_contestants.ts";
@@ -9,6 +8,7 @@ import { ECHOED, GRPC_ROWS, SERVICE } from "./rows.ts";
 import { grpcRouteManifest, HOST, writeManifests } from "../manifests.ts";
 import { envoyConfig } from "../peers/envoy.ts";
 import { spawn, waitForPort } from "../process.ts";
+import { h2loadProgram } from "../tools.ts";
 
 const BACKEND_PORT = 18_206;
 const ROUTES = 1000;
@@ -28,11 +28,7 @@ export async function getGrpcTools(onProgress: (message: string) => void): Promi
   const options = { env: Deno.env, onProgress };
   return {
     envoy: await envoyProgram(options),
-    h2load: await debianProgram("h2load", {
-      ...options,
-      package: "nghttp2-client",
-      file: "usr/bin/h2load",
-    }),
+    h2load: await h2loadProgram(options),
     grpcurl: await goProgram(GO_PROGRAMS.grpcurl, options),
     server: await goProgram(GO_PROGRAMS.grpcInteropServer, options),
   };

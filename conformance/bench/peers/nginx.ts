@@ -58,14 +58,19 @@ export function nginxConfig({ routes, port, backendPort, tls }: NginxOptions): s
   ]);
 }
 
+/** What every nginx here begins with: one worker in the foreground, no access log. */
+export const NGINX_MAIN: readonly string[] = [
+  "daemon off;",
+  "worker_processes 1;",
+  "master_process off;",
+  "pid nginx.pid;",
+  "error_log stderr crit;",
+  "events { worker_connections 4096; }",
+];
+
 function nginx(http: readonly string[]): string {
   return [
-    "daemon off;",
-    "worker_processes 1;",
-    "master_process off;",
-    "pid nginx.pid;",
-    "error_log stderr crit;",
-    "events { worker_connections 4096; }",
+    ...NGINX_MAIN,
     "http {",
     "  access_log off;",
     "  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;",

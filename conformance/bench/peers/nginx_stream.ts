@@ -1,4 +1,5 @@
 /** nginx as a proxy of connections and datagrams: one worker, no access log, buffers as large as writes. */
+import { NGINX_MAIN } from "./nginx.ts";
 
 export interface StreamPeerOptions {
   /** Path of the stream module that belongs to this nginx. */
@@ -16,12 +17,7 @@ export function streamConfig(options: StreamPeerOptions): string {
   const backend = `127.0.0.1:${backendPort}`;
   return [
     `load_module ${module};`,
-    "daemon off;",
-    "worker_processes 1;",
-    "master_process off;",
-    "pid nginx.pid;",
-    "error_log stderr crit;",
-    "events { worker_connections 4096; }",
+    ...NGINX_MAIN,
     "stream {",
     "  access_log off;",
     "  proxy_buffer_size 64k;",

@@ -8,6 +8,7 @@ import { Deadline } from "../upstream/deadlines.ts";
 import { ClientHelloReader } from "./client_hello.ts";
 import { HeldBytes } from "./held_bytes.ts";
 import {
+  bindServer,
   type BoundTls,
   type TlsConnection,
   tlsServer,
@@ -105,21 +106,5 @@ export function listenMixed(options: MixedServerOptions): Promise<BoundTls> {
     // Whatever fails is told by `close`; without a listener it would end the process.
     socket.on("error", () => {});
   });
-  return new Promise((resolve, reject) => {
-    front.once("error", reject);
-    const { port, hostname: host, reusePort } = options;
-    front.listen({ port, host, ...(reusePort ? { reusePort } : {}) }, () => {
-      front.off("error", reject);
-      front.on("error", (error: Error) => options.onError?.(error));
-      const bound = front.address();
-      resolve({
-        port: typeof bound === "object" && bound !== null ? bound.port : port,
-        askForCertificates: (ask) => void Object.assign(https, { requestCert: ask }),
-        close: () => {
-          front.close();
-          return new Promise((done) => setTimeout(done, 0));
-        },
-      });
-    });
-  });
+  return bindServer(front, https, options);
 }

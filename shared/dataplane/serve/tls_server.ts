@@ -5,7 +5,7 @@
 import { createServer } from "node:tls";
 import type { SecureContext, Server, TLSSocket } from "node:tls";
 import type { ShownCertificate } from "./client_certificates.ts";
-import type { Socket } from "node:net";
+import type { Server as NetServer, Socket } from "node:net";
 import { Deadline } from "../upstream/deadlines.ts";
 import type { Deadlines } from "../upstream/deadlines.ts";
 import type { ByteStream } from "./byte_stream.ts";
@@ -163,19 +163,33 @@ export function tlsServer(options: TlsServerOptions): Server {
 /** Binds and accepts. Rejects when the address cannot be bound. */
 export function listenTls(options: TlsServerOptions): Promise<BoundTls> {
   const server = tlsServer(options);
+  return bindServer(server, server, options);
+}
+
+/**
+ * Binds a server whose TLS ends in `tls`: itself, or one that it hands connections to. Rejects when
+ * the address cannot be bound.
+ */
+export function bindServer(
+  server: NetServer,
+  tls: Server,
+  { port, hostname: host, reusePort, onError }: Pick<
+    TlsServerOptions,
+    "port" | "hostname" | "reusePort" | "onError"
+  >,
+): Promise<BoundTls> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    const { port, hostname: host, reusePort } = options;
     const address = { port, host, ...(reusePort ? { reusePort } : {}) };
     server.listen(address, () => {
       server.off("error", reject);
       // Without a listener an `error` event would end the process.
-      server.on("error", (error: Error) => options.onError?.(error));
+      server.on("error", (error: Error) => onError?.(error));
       const bound = server.address();
       resolve({
         port: typeof bound === "object" && bound !== null ? bound.port : port,
         // Read by the server for each connection that it accepts.
-        askForCertificates: (ask) => void Object.assign(server, { requestCert: ask }),
+        askForCertificates: (ask) => void Object.assign(tls, { requestCert: ask }),
         close: () => {
           // Its callback waits for every connection to end; the socket itself closes at once.
           server.close();
